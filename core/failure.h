@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* Why an instance is not there: a stable code for programs, and for people what
+ * was expected, what was found and what to do. */
+#ifndef BERTH_CORE_FAILURE_H
+#define BERTH_CORE_FAILURE_H
+
+#include "core/error.h"
+
+enum failure_code {
+	FAILURE_NONE,
+	FAILURE_PLUGIN_NOT_FOUND,
+	FAILURE_PLUGIN_UNREADABLE,
+	FAILURE_NOT_A_PLUGIN,
+	FAILURE_FOREIGN_MACHINE,
+	FAILURE_STAMP_MISSING,
+	FAILURE_STAMP_INVALID,
+	FAILURE_ABI_MISMATCH,
+	FAILURE_ID_MISMATCH,
+	FAILURE_NOT_LINKABLE,
+	FAILURE_REGISTRATION_MISSING,
+	FAILURE_REGISTRATION_FAILED,
+	FAILURE_OPTION_INVALID,
+	FAILURE_OPEN_FAILED,
+	FAILURE_RUNTIME_ID_TAKEN,
+	FAILURE_NO_MEMORY,
+	N_FAILURES,
+};
+
+struct failure {
+	enum failure_code code;
+	char expected[200];
+	struct error found;
+};
+
+/* Fills in a failure; found is a printf format. Returns -EINVAL, or -ENOMEM for
+ * FAILURE_NO_MEMORY. */
+__attribute__((format(printf, 4, 5)))
+int failure_set(struct failure *failure, enum failure_code code, const char *expected, const char *found, ...);
+
+const char *failure_code_name(enum failure_code code);
+const char *failure_hint(enum failure_code code);
+
+#endif

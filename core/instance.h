@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* One configured use of an adapter: one runtime in the registry. */
+#ifndef BERTH_CORE_INSTANCE_H
+#define BERTH_CORE_INSTANCE_H
+
+#include <berth/adapter.h>
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "core/loader.h"
+#include "core/services.h"
+#include "core/wire.h"
+
+/* What every instance is opened with. Borrowed by instance_open. */
+struct workspace {
+	struct berth_text id, root;
+	struct berth_text data_dir; /* absent: none */
+};
+
+struct instance {
+	char *name;
+	const struct adapter *adapter;
+	void *state; /* the adapter's */
+	bool opened;
+	struct services services;
+	struct wire_runtime runtime;    /* as pushed by open, with defaults filled in */
+	struct diagnostics diagnostics; /* of that runtime */
+	void *kept;                     /* memory of its texts */
+	pthread_mutex_t own_lock;
+	pthread_mutex_t *lock; /* held around each call; NULL: any thread may call */
+};
+
+/* Opens an instance of a loaded adapter with its default options. [set-up] */
+int instance_open(struct adapter *adapter, const char *name, const struct workspace *workspace,
+		  struct instance **instancep, struct failure *failure);
+
+/* Ends an instance; no call of it is running or will be made. NULL is let pass. [set-up] */
+void instance_close(struct instance *instance);
+
+#endif

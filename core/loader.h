@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* Adapters, loaded from plugin files. */
+#ifndef BERTH_CORE_LOADER_H
+#define BERTH_CORE_LOADER_H
+
+#include <berth/adapter.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/stamp.h"
+
+/* A loaded adapter. It stays until the process ends. */
+struct adapter {
+	struct adapter *next;
+	struct stamp stamp;
+	char *file;               /* absolute */
+	struct berth_adapter ops; /* our copy */
+	pthread_mutex_t lock;     /* held around each call by BERTH_THREADS_ONE */
+};
+
+struct loader {
+	bool ready;
+	char **dirs; /* absolute, searched in this order */
+	size_t n_dirs;
+	struct adapter *adapters;
+};
+
+/* Readies libltdl; loader_fini is due even on failure. One loader at a time in a
+ * process. */
+int loader_init(struct loader *loader, struct error *error);
+
+/* Adds a directory to be searched; a relative one is taken from here. */
+int loader_add_dir(struct loader *loader, const char *dir, struct error *error);
+
+/* Finds ID.so in the directories, checks its stamp, loads and registers it; the
+ * second time the adapter is there already. *filep is the file that was meant, also
+ * on failure (then to be freed by the caller), or NULL where none was found.
+ * [set-up] */
+int loader_load(struct loader *loader, const char *id, struct adapter **adapterp, char **filep,
+		struct failure *failure);
+
+/* Forgets the adapters; their code stays in the process. No instance may be left. */
+void loader_fini(struct loader *loader);
+
+#endif

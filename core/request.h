@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* A request of the batch protocol, read from its JSON text. */
+#ifndef BERTH_CORE_REQUEST_H
+#define BERTH_CORE_REQUEST_H
+
+#include <berth/adapter.h>
+#include <stdbool.h>
+
+#include "core/buffer.h"
+#include "core/call.h"
+#include "core/error.h"
+
+enum request_op {
+	REQUEST_HELLO,
+	REQUEST_LIST_RUNTIMES,
+	REQUEST_LIST_HOSTS,
+	REQUEST_LIST_WORKERS,
+	REQUEST_LIST_WORKERS_FOR_HOST,
+	REQUEST_WORKER,
+	REQUEST_SPAWN_WORKER,
+	REQUEST_STOP_WORKER,
+	REQUEST_SEND_INPUT,
+	REQUEST_TRANSCRIPT,
+	REQUEST_CONNECT_POINTS,
+	N_REQUEST_OPS,
+};
+
+enum {
+	REQUEST_DEFAULT_LIMIT = 200,
+	REQUEST_PROTOCOL = 1,
+};
+
+/* All texts are borrowed from the line and from the scratch buffer. */
+struct request {
+	enum request_op op;
+	struct berth_text id; /* a string, or the text of a number; absent: none was given */
+	bool id_is_number;
+	uint64_t limit, start;
+	struct berth_text runtime_id, worker_id, host_id;
+	union request_block block; /* for the adapter, but for lists */
+};
+
+/* Reads the request in a line. scratch holds decoded strings; it is emptied first
+ * and must stay until the request is done with. Returns 0, -ENOMEM, or -EINVAL with
+ * what and where in error; request->id is set as soon as it is known. */
+int request_parse(struct berth_text line, struct buffer *scratch, struct request *request, struct error *error);
+
+/* Appends the id as an answer gives it back: a number to the letter, a string with
+ * no more escapes than needed. */
+void request_write_id(const struct request *request, struct buffer *out);
+
+/* The intent of a spawn in one word, such as ticket_coder. */
+const char *request_intent_name(const struct berth_spawn_request *spawn);
+
+#endif

@@ -1,0 +1,590 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The wire format is fixed key by key, so it stands here as data. A field holds the
+ * text that leads up to its value, punctuation and keys included, which keeps the
+ * loop that writes as simple as it is fast.
+ */
+#include "config.h"
+
+#include "core/wire.h"
+
+#include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/identifier.h"
+#include "core/json_writer.h"
+#include "core/text.h"
+
+enum field_type {
+	FIELD_LEAD,          /* no value: the lead is all */
+	FIELD_ID,            /* berth_text, an identifier */
+	FIELD_TEXT,          /* berth_text, required */
+	FIELD_TEXT_OR_NULL,  /* berth_text, absent is null */
+	FIELD_CONTENT,       /* berth_text, required, up to BERTH_CONTENT_MAX */
+	FIELD_ROLE,          /* berth_text: user, system or worker */
+	FIELD_U64,           /* uint64_t */
+	FIELD_NUMBER,        /* uint64_t from 1 */
+	FIELD_TIME,          /* uint64_t, nanoseconds */
+	FIELD_TIME_OR_NULL,  /* the same, 0 is null */
+	FIELD_BIT,           /* uint64_t, true where the mask is set */
+	FIELD_IDS,           /* pointer to berth_text, then size_t: identifiers */
+	FIELD_DIAGNOSTICS,   /* pointer to berth_diagnostic, then size_t */
+};
+
+struct field {
+	enum field_type type;
+	unsigned short lead_len;
+	unsigned short offset;
+	const char *lead;
+	uint64_t mask;
+};
+
+struct shape {
+	const struct field *fields;
+	size_t n_fields;
+	const char *end;
+};
+
+#define FIELD(lead, type, object, member) { type, sizeof(lead) - 1, offsetof(struct object, member), lead, 0 }
+#define BIT(key, object, member, mask) \
+	{ FIELD_BIT, sizeof(key) - 1, offsetof(struct object, member), key, mask }
+#define LEAD(lead) { FIELD_LEAD, sizeof(lead) - 1, 0, lead, 0 }
+#define SHAPE(name, last)                                                                           \
+	const struct shape name##_shape = { name##_fields, sizeof name##_fields / sizeof *name##_fields, last }
+
+/* Runtimes and hosts show their capabilities alike. */
+#define CAPABILITIES(object)                                                                                  \
+	BIT("\"can_list_hosts\":", object, base.can, BERTH_CAN_LIST_HOSTS),                                   \
+	BIT(",\"can_list_workers\":", object, base.can, BERTH_CAN_LIST_WORKERS),                              \
+	BIT(",\"can_get_worker\":", object, base.can, BERTH_CAN_GET_WORKER),                                  \
+	BIT(",\"can_spawn_worker\":", object, base.can, BERTH_CAN_SPAWN_WORKER),                              \
+	BIT(",\"can_stop_worker\":", object, base.can, BERTH_CAN_STOP_WORKER),                                \
+	BIT(",\"can_accept_input\":", object, base.can, BERTH_CAN_ACCEPT_INPUT),                              \
+	BIT(",\"can_stream_events\":", object, base.can, BERTH_CAN_STREAM_EVENTS),                            \
+	BIT(",\"can_read_bounded_transcript\":", object, base.can, BERTH_CAN_READ_BOUNDED_TRANSCRIPT),        \
+	BIT(",\"has_workspace_fs\":", object, base.can, BERTH_HAS_WORKSPACE_FS),                              \
+	BIT(",\"has_shell\":", object, base.can, BERTH_HAS_SHELL),                                            \
+	BIT(",\"has_git\":", object, base.can, BERTH_HAS_GIT),                                                \
+	BIT(",\"supports_worktrees\":", object, base.can, BERTH_SUPPORTS_WORKTREES),                          \
+	BIT(",\"supports_backend_internal_tools\":", object, base.can, BERTH_SUPPORTS_BACKEND_INTERNAL_TOOLS), \
+	FIELD(",\"local_pod_inspection\":", FIELD_TEXT, object, base.local_pod_inspection),                   \
+	FIELD(",\"workspace_scope\":", FIELD_TEXT, object, base.workspace_scope),                             \
+	FIELD(",\"max_workers\":", FIELD_U64, object, max_workers),                                           \
+	FIELD(",\"os\":", FIELD_TEXT, object, base.os),                                                       \
+	FIELD(",\"arch\":", FIELD_TEXT, object, base.arch),                                                   \
+	LEAD("}")
+
+static const struct field wire_runtime_fields[] = {
+	FIELD("{\"runtime_id\":", FIELD_ID, wire_runtime, base.runtime_id),
+	FIELD(",\"label\":", FIELD_TEXT, wire_runtime, base.label),
+	FIELD(",\"kind\":", FIELD_TEXT, wire_runtime, base.kind),
+	FIELD(",\"status\":", FIELD_TEXT, wire_runtime, base.status),
+	FIELD(",\"source\":{\"kind\":", FIELD_TEXT, wire_runtime, base.source_kind),
+	FIELD(",\"status\":", FIELD_TEXT, wire_runtime, base.source_status),
+	LEAD(",\"identity_authority\":\"runtime_registry_projection\""),
+	FIELD(",\"note\":", FIELD_TEXT, wire_runtime, base.source_note),
+	FIELD("},\"host_ids\":", FIELD_IDS, wire_runtime, base.host_ids),
+	LEAD(",\"capabilities\":{"),
+	CAPABILITIES(wire_runtime),
+};
+SHAPE(wire_runtime, ",\"diagnostics\":");
+
+static const struct field wire_capabilities_fields[] = {
+	LEAD("{"),
+	CAPABILITIES(wire_runtime),
+};
+SHAPE(wire_capabilities, "");
+
+static const struct field wire_host_fields[] = {
+	FIELD("{\"runtime_id\":", FIELD_ID, wire_host, runtime_id),
+	FIELD(",\"host_id\":", FIELD_ID, wire_host, base.host_id),
+	FIELD(",\"label\":", FIELD_TEXT, wire_host, base.label),
+	FIELD(",\"kind\":", FIELD_TEXT, wire_host, base.kind),
+	FIELD(",\"status\":", FIELD_TEXT, wire_host, base.status),
+	FIELD(",\"observed_at\":", FIELD_TIME, wire_host, base.observed_at_ns),
+	FIELD(",\"last_seen_at\":", FIELD_TIME_OR_NULL, wire_host, base.last_seen_at_ns),
+	LEAD(",\"capabilities\":{"),
+	CAPABILITIES(wire_host),
+	FIELD(",\"diagnostics\":", FIELD_DIAGNOSTICS, wire_host, base.diagnostics),
+};
+SHAPE(wire_host, "}");
+
+#define WORKER(lead, type, member) FIELD(lead, type, berth_worker, member)
+static const struct field wire_worker_fields[] = {
+	WORKER("{\"runtime_id\":", FIELD_ID, runtime_id),
+	WORKER(",\"worker_id\":", FIELD_ID, worker_id),
+	WORKER(",\"host_id\":", FIELD_ID, host_id),
+	WORKER(",\"label\":", FIELD_TEXT, label),
+	WORKER(",\"role\":", FIELD_TEXT_OR_NULL, role),
+	WORKER(",\"profile\":", FIELD_TEXT_OR_NULL, profile),
+	WORKER(",\"workspace\":{\"visibility\":", FIELD_TEXT, workspace_visibility),
+	WORKER(",\"identity\":", FIELD_TEXT, workspace_identity),
+	WORKER("},\"state\":", FIELD_TEXT, state),
+	WORKER(",\"status\":", FIELD_TEXT, status),
+	WORKER(",\"last_seen_at\":", FIELD_TIME_OR_NULL, last_seen_at_ns),
+	WORKER(",\"implementation\":{\"kind\":", FIELD_TEXT, implementation_kind),
+	WORKER(",\"display_hint\":", FIELD_TEXT, implementation_hint),
+	LEAD("},\"capabilities\":{"),
+	BIT("\"can_accept_input\":", berth_worker, can, BERTH_WORKER_CAN_ACCEPT_INPUT),
+	BIT(",\"can_stream_events\":", berth_worker, can, BERTH_WORKER_CAN_STREAM_EVENTS),
+	BIT(",\"can_stop\":", berth_worker, can, BERTH_WORKER_CAN_STOP),
+	BIT(",\"can_spawn_followup\":", berth_worker, can, BERTH_WORKER_CAN_SPAWN_FOLLOWUP),
+	BIT(",\"can_read_bounded_transcript\":", berth_worker, can, BERTH_WORKER_CAN_READ_BOUNDED_TRANSCRIPT),
+	WORKER("},\"diagnostics\":", FIELD_DIAGNOSTICS, diagnostics),
+};
+SHAPE(wire_worker, "}");
+
+static const struct field wire_evidence_fields[] = {
+	FIELD("{\"kind\":", FIELD_TEXT, berth_evidence, kind),
+	FIELD(",\"detail\":", FIELD_TEXT, berth_evidence, detail),
+};
+SHAPE(wire_evidence, "}");
+
+static const struct field wire_transcript_item_fields[] = {
+	FIELD("{\"sequence\":", FIELD_NUMBER, berth_transcript_item, sequence),
+	FIELD(",\"role\":", FIELD_ROLE, berth_transcript_item, role),
+	FIELD(",\"content\":", FIELD_CONTENT, berth_transcript_item, content),
+	FIELD(",\"event_id\":", FIELD_NUMBER, berth_transcript_item, event_id),
+};
+SHAPE(wire_transcript_item, "}");
+
+static const struct field wire_connect_point_fields[] = {
+	FIELD("{\"kind\":", FIELD_TEXT, berth_connect_point, kind),
+	FIELD(",\"status\":", FIELD_TEXT, berth_connect_point, status),
+	FIELD(",\"diagnostics\":", FIELD_DIAGNOSTICS, berth_connect_point, diagnostics),
+};
+SHAPE(wire_connect_point, "}");
+
+/* ---- Reading what a plugin pushed ---- */
+
+void wire_copy_in(void *to, size_t to_size, const void *from, size_t from_size)
+{
+	size_t size = from_size < to_size ? from_size : to_size;
+
+	memset(to, 0, to_size);
+	memcpy(to, from, size);
+}
+
+const char *wire_state_name(uint64_t state)
+{
+	static const char *const names[] = {
+		[BERTH_ACCEPTED] = "accepted",
+		[BERTH_UNSUPPORTED] = "unsupported",
+		[BERTH_REJECTED] = "rejected",
+	};
+
+	return state < sizeof names / sizeof *names ? names[state] : NULL;
+}
+
+static struct berth_text text_at(const void *member)
+{
+	struct berth_text text;
+
+	memcpy(&text, member, sizeof text);
+	return text;
+}
+
+static uint64_t u64_at(const void *member)
+{
+	uint64_t value;
+
+	memcpy(&value, member, sizeof value);
+	return value;
+}
+
+/* An array member: a pointer and, behind it, the number of elements. */
+struct array {
+	void *first;
+	size_t n;
+};
+
+static struct array array_at(const void *member)
+{
+	struct array array;
+
+	memcpy(&array, member, sizeof array);
+	return array;
+}
+
+static bool text_is_one_of(struct berth_text text, const char *const *words)
+{
+	for (; *words; words++)
+		if (text_is(text, *words))
+			return true;
+	return false;
+}
+
+/* ---- Writing: each returns NULL, or what is wrong with the value. ---- */
+
+static const char *write_text(struct buffer *out, struct berth_text text, size_t max)
+{
+	if (!text.ptr)
+		return "is missing";
+	if (text.len > max)
+		return "is too long";
+	return json_write_string(out, text) ? NULL : "is not UTF-8";
+}
+
+static const char *write_id(struct buffer *out, struct berth_text text)
+{
+	if (!text.ptr)
+		return "is missing";
+	if (!identifier_valid(text))
+		return "is no identifier";
+	buffer_append_char(out, '"');
+	buffer_append(out, text.ptr, text.len);
+	buffer_append_char(out, '"');
+	return NULL;
+}
+
+static const char *write_ids(struct buffer *out, struct array array)
+{
+	const struct berth_text *ids = array.first;
+	const char *wrong = NULL;
+
+	if (!ids && array.n > 0)
+		return "is missing";
+	buffer_append_char(out, '[');
+	for (size_t i = 0; i < array.n && !wrong; i++) {
+		if (i > 0)
+			buffer_append_char(out, ',');
+		wrong = write_id(out, ids[i]);
+	}
+	buffer_append_char(out, ']');
+	return wrong;
+}
+
+static const char *severity_name(uint64_t severity)
+{
+	return severity == BERTH_ERROR ? "error" : severity == BERTH_WARNING ? "warning" : "info";
+}
+
+static bool code_valid(struct berth_text code)
+{
+	if (!code.ptr || code.len == 0 || code.len > BERTH_ID_MAX)
+		return false;
+	for (size_t i = 0; i < code.len; i++)
+		if ((code.ptr[i] < 'a' || code.ptr[i] > 'z') && (code.ptr[i] < '0' || code.ptr[i] > '9') &&
+		    code.ptr[i] != '_')
+			return false;
+	return true;
+}
+
+static const char *write_diagnostic(struct buffer *out, const struct berth_diagnostic *pushed)
+{
+	struct berth_diagnostic diagnostic;
+	const char *wrong;
+
+	WIRE_COPY_IN(&diagnostic, pushed);
+	if (!code_valid(diagnostic.code))
+		return "has a code that is not of the form [a-z0-9_]+";
+	buffer_append_string(out, "{\"code\":\"");
+	buffer_append(out, diagnostic.code.ptr, diagnostic.code.len);
+	buffer_append_string(out, "\",\"severity\":\"");
+	buffer_append_string(out, severity_name(diagnostic.severity));
+	buffer_append_string(out, "\",\"message\":");
+	wrong = write_text(out, diagnostic.message, BERTH_TEXT_MAX);
+	if (wrong)
+		return "has a message that is missing, too long or not UTF-8";
+	buffer_append_char(out, '}');
+	return NULL;
+}
+
+/* Arrays of what grows are stepped by the size that the plugin was built with. */
+static const struct berth_diagnostic *nth_diagnostic(struct array array, size_t i)
+{
+	const struct berth_diagnostic *first = array.first;
+
+	return (const struct berth_diagnostic *)((const char *)first + i * first->size);
+}
+
+static const char *check_diagnostics(struct array array)
+{
+	const struct berth_diagnostic *first = array.first;
+
+	if (array.n == 0)
+		return NULL;
+	if (!first)
+		return "is missing";
+	if (first->size < sizeof first->size || first->size > USHRT_MAX ||
+	    first->size % _Alignof(struct berth_diagnostic) != 0)
+		return "has no usable size";
+	return NULL;
+}
+
+static const char *write_diagnostics(struct buffer *out, struct array array)
+{
+	const char *wrong = check_diagnostics(array);
+
+	buffer_append_char(out, '[');
+	for (size_t i = 0; i < array.n && i < BERTH_DIAGNOSTICS_MAX && !wrong; i++) {
+		if (i > 0)
+			buffer_append_char(out, ',');
+		wrong = write_diagnostic(out, nth_diagnostic(array, i));
+	}
+	buffer_append_char(out, ']');
+	return wrong;
+}
+
+static const char *write_null_or(struct buffer *out, bool null)
+{
+	if (null)
+		buffer_append(out, "null", 4);
+	return NULL;
+}
+
+static const char *write_value(struct buffer *out, const struct field *field, const char *member)
+{
+	static const char *const roles[] = { "user", "system", "worker", NULL };
+
+	switch (field->type) {
+	case FIELD_LEAD:
+		return NULL;
+	case FIELD_ID:
+		return write_id(out, text_at(member));
+	case FIELD_TEXT:
+		return write_text(out, text_at(member), BERTH_TEXT_MAX);
+	case FIELD_TEXT_OR_NULL:
+		return text_at(member).ptr ? write_text(out, text_at(member), BERTH_TEXT_MAX) :
+					     write_null_or(out, true);
+	case FIELD_CONTENT:
+		return write_text(out, text_at(member), BERTH_CONTENT_MAX);
+	case FIELD_ROLE:
+		if (!text_at(member).ptr || !text_is_one_of(text_at(member), roles))
+			return "is none of user, system and worker";
+		return write_text(out, text_at(member), BERTH_TEXT_MAX);
+	case FIELD_NUMBER:
+		if (u64_at(member) == 0)
+			return "is 0, numbers begin at 1";
+		json_write_u64(out, u64_at(member));
+		return NULL;
+	case FIELD_U64:
+		json_write_u64(out, u64_at(member));
+		return NULL;
+	case FIELD_TIME_OR_NULL:
+		if (u64_at(member) == 0)
+			return write_null_or(out, true);
+		json_write_time(out, u64_at(member));
+		return NULL;
+	case FIELD_TIME:
+		json_write_time(out, u64_at(member));
+		return NULL;
+	case FIELD_BIT:
+		if (u64_at(member) & field->mask)
+			buffer_append(out, "true", 4);
+		else
+			buffer_append(out, "false", 5);
+		return NULL;
+	case FIELD_IDS:
+		return write_ids(out, array_at(member));
+	case FIELD_DIAGNOSTICS:
+		return write_diagnostics(out, array_at(member));
+	}
+	return NULL;
+}
+
+/* The key in a lead such as ,"workspace":{"visibility": is its last one. */
+static int key_of(const struct field *field, const char **keyp)
+{
+	const char *end = field->lead + field->lead_len - 2, *p = end;
+
+	while (p > field->lead && p[-1] != '"')
+		p--;
+	*keyp = p;
+	return (int)(end - p);
+}
+
+bool wire_write(struct buffer *out, const struct shape *shape, const void *object, struct error *why)
+{
+	const struct field *field = shape->fields, *end = field + shape->n_fields;
+	size_t mark = out->len;
+
+	for (; field < end; field++) {
+		const char *wrong, *key;
+
+		buffer_append(out, field->lead, field->lead_len);
+		wrong = write_value(out, field, (const char *)object + field->offset);
+		if (wrong) {
+			int len = key_of(field, &key);
+
+			error_set(why, -EINVAL, "%.*s %s", len, key, wrong);
+			buffer_cut(out, mark);
+			return false;
+		}
+	}
+	buffer_append_string(out, shape->end);
+	return true;
+}
+
+/* ---- Keeping ---- */
+
+/* Copies n bytes behind *nextp, which moves on; only counts where there is no block. */
+static char *keep_bytes(char *block, size_t *nextp, const void *from, size_t n)
+{
+	char *to = block ? block + *nextp : NULL;
+
+	if (to && n > 0)
+		memcpy(to, from, n);
+	*nextp += n;
+	return to;
+}
+
+static void keep_text(char *block, size_t *nextp, char *member)
+{
+	struct berth_text text = text_at(member);
+
+	if (!text.ptr)
+		return;
+	text.ptr = keep_bytes(block, nextp, text.ptr, text.len);
+	if (block)
+		memcpy(member, &text, sizeof text);
+}
+
+static size_t keep_fields(const struct shape *shape, char *object, char *block)
+{
+	size_t next = 0;
+
+	/* The arrays of texts first, so that they are aligned. */
+	for (size_t i = 0; i < shape->n_fields; i++) {
+		char *member = object + shape->fields[i].offset;
+		struct array array;
+
+		if (shape->fields[i].type != FIELD_IDS)
+			continue;
+		array = array_at(member);
+		array.first = keep_bytes(block, &next, array.first, array.n * sizeof(struct berth_text));
+		if (block)
+			memcpy(member, &array, sizeof array);
+	}
+	for (size_t i = 0; i < shape->n_fields; i++) {
+		char *member = object + shape->fields[i].offset;
+
+		switch (shape->fields[i].type) {
+		case FIELD_ID:
+		case FIELD_TEXT:
+		case FIELD_TEXT_OR_NULL:
+		case FIELD_CONTENT:
+		case FIELD_ROLE:
+			keep_text(block, &next, member);
+			break;
+		case FIELD_IDS:
+			for (size_t j = 0; j < array_at(member).n; j++)
+				keep_text(block, &next,
+					  (char *)array_at(member).first + j * sizeof(struct berth_text));
+			break;
+		default:
+			break;
+		}
+	}
+	return next;
+}
+
+int wire_keep(const struct shape *shape, void *object, void **blockp)
+{
+	size_t size = keep_fields(shape, object, NULL);
+	char *block = malloc(size + 1);
+
+	if (!block)
+		return -ENOMEM;
+	keep_fields(shape, object, block);
+	*blockp = block;
+	return 0;
+}
+
+/* ---- Diagnostics ---- */
+
+bool diagnostics_push(struct diagnostics *list, const struct berth_diagnostic *diagnostic, struct error *why)
+{
+	size_t mark = list->text.len;
+	const char *wrong;
+
+	if (list->n == BERTH_DIAGNOSTICS_MAX)
+		return true;
+	if (list->n > 0)
+		buffer_append_char(&list->text, ',');
+	wrong = write_diagnostic(&list->text, diagnostic);
+	if (wrong) {
+		buffer_cut(&list->text, mark);
+		error_set(why, -EINVAL, "a diagnostic %s", wrong);
+		return false;
+	}
+	list->ends[list->n++] = list->text.len;
+	return true;
+}
+
+void diagnostics_add(struct diagnostics *list, uint64_t severity, const char *code, const char *format, ...)
+{
+	struct berth_diagnostic diagnostic = {
+		.size = sizeof diagnostic,
+		.code = berth_text(code),
+		.severity = severity,
+	};
+	char message[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(message, sizeof message, format, args);
+	va_end(args);
+	diagnostic.message = berth_text(message);
+	diagnostics_push(list, &diagnostic, NULL);
+}
+
+bool diagnostics_push_array(struct diagnostics *list, const struct berth_diagnostic *first, size_t n,
+			    struct error *why)
+{
+	struct array array = { (void *)(uintptr_t)first, n };
+	const char *wrong = check_diagnostics(array);
+
+	if (wrong) {
+		error_set(why, -EINVAL, "diagnostics %s", wrong);
+		return false;
+	}
+	for (size_t i = 0; i < n && list->n < BERTH_DIAGNOSTICS_MAX; i++)
+		if (!diagnostics_push(list, nth_diagnostic(array, i), why))
+			return false;
+	return true;
+}
+
+void diagnostics_append(struct diagnostics *list, const struct diagnostics *other)
+{
+	size_t room = BERTH_DIAGNOSTICS_MAX - list->n, n = other->n < room ? other->n : room;
+	size_t begin = list->text.len;
+
+	if (n == 0)
+		return;
+	if (list->n > 0) {
+		buffer_append_char(&list->text, ',');
+		begin++;
+	}
+	buffer_append(&list->text, other->text.data, other->ends[n - 1]);
+	for (size_t i = 0; i < n; i++)
+		list->ends[list->n++] = begin + other->ends[i];
+	if (other->text.failed)
+		list->text.failed = true;
+}
+
+void diagnostics_cut(struct diagnostics *list, size_t n)
+{
+	if (n >= list->n)
+		return;
+	buffer_cut(&list->text, n > 0 ? list->ends[n - 1] : 0);
+	list->n = n;
+}
+
+void diagnostics_write(struct buffer *out, const struct diagnostics *list)
+{
+	buffer_append_char(out, '[');
+	buffer_append(out, list->text.data, list->text.len);
+	buffer_append_char(out, ']');
+	if (list->text.failed)
+		out->failed = true;
+}
+
+void diagnostics_fini(struct diagnostics *list)
+{
+	buffer_fini(&list->text);
+	list->n = 0;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/* The batch protocol as a whole: the greeting, lines and their order, answers in time. */
+#include "config.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "core/batch.h"
+#include "tests/contract.h"
+
+static int start(void **state)
+{
+	static struct host host;
+
+	host_start(&host, &(struct host_setup){ .adapters = "remote-reserved,embedded" });
+	*state = &host;
+	return 0;
+}
+
+static int stop(void **state)
+{
+	host_stop(*state);
+	return 0;
+}
+
+/* ---- hello ---- */
+
+static void hello_tells_protocol_version_and_runtimes(void **state)
+{
+	static const struct {
+		const char *path, *expected;
+	} rows[] = {
+		{ "version", PACKAGE_VERSION },
+		{ "runtimes.0.runtime_id", "remote-worker-runtime" },
+		{ "runtimes.0.adapter", "remote-reserved" },
+		{ "runtimes.0.capabilities.workspace_scope", "none" },
+		{ "runtimes.1.runtime_id", "embedded-worker-runtime" },
+		{ "runtimes.1.adapter", "embedded" },
+		{ "runtimes.1.capabilities.workspace_scope", "backend_internal" },
+	};
+	cJSON *hello = host_ask_json(*state, "{'op':'hello','protocol':1}");
+
+	assert_true(cJSON_GetNumberValue(json_at(hello, "protocol")) == 1);
+	for (size_t i = 0; i < COUNT(rows); i++)
+		assert_string_equal(json_string_at(hello, rows[i].path), rows[i].expected);
+	assert_int_equal(cJSON_GetArraySize(json_at(hello, "runtimes")), 2);
+	assert_true(cJSON_IsFalse(json_at(hello, "runtimes.0.capabilities.can_spawn_worker")));
+	assert_true(cJSON_IsTrue(json_at(hello, "runtimes.1.capabilities.can_spawn_worker")));
+	cJSON_Delete(hello);
+}
+
+/* ---- Lines ---- */
+
+struct run {
+	struct host *host;
+	int in, out, rc;
+};
+
+static void *run_batch(void *data)
+{
+	struct run *run = data;
+
+	run->rc = batch_run(&run->host->inventory.registry, run->in, run->out, NULL);
+	return NULL;
+}
+
+/* Reads until there are n lines, or the time is up; the text is to be freed. */
+static char *read_lines(int fd, size_t n)
+{
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	struct buffer text = { 0 };
+	char c;
+
+	while (n > 0 && poll(&wait, 1, 10000) == 1 && read(fd, &c, 1) == 1) {
+		buffer_append_char(&text, c);
+		n -= c == '\n';
+	}
+	buffer_append_char(&text, '\0');
+	assert_false(text.failed);
+	return text.data;
+}
+
+static void lines_are_answered_in_order_until_the_input_ends(void **state)
+{
+	static const char lines[] =
+		"\n   \n\t\r\n{\"id\":1,\"op\":\"list_hosts\",\"limit\":0}\n\r\n"
+		"nonsense\n"
+		"{\"id\":2,\"op\":\"worker\",\"runtime_id\":\"r\",\"worker_id\":\"w\"}\r\n"
+		"\n{\"id\":3,\"op\":\"list_hosts\",\"limit\":0}";
+	int in[2], out[2];
+	struct run run = { .host = *state };
+
+	assert_int_equal(pipe(in) + pipe(out), 0);
+	run.in = in[0];
+	run.out = out[1];
+	assert_int_equal(write(in[1], lines, sizeof lines - 1), sizeof lines - 1);
+	close(in[1]);
+	run_batch(&run);
+	close(out[1]);
+	{
+		CLEANUP_FREE char *text = read_lines(out[0], SIZE_MAX), *got = masked(text);
+
+		assert_json_text(got, "{'id':1,'items':[],'diagnostics':[]}\n" BAD_REQUEST "\n"
+				      "{'id':2,'error':{'kind':'unknown_runtime','runtime_id':'r'}}\n"
+				      "{'id':3,'items':[],'diagnostics':[]}\n");
+	}
+	assert_int_equal(run.rc, 0);
+	close(in[0]);
+	close(out[0]);
+}
+
+static void an_answer_comes_while_the_input_is_open(void **state)
+{
+	static const char line[] = "{\"op\":\"list_hosts\",\"limit\":0}\n", half[] = "{\"op\":";
+	int in[2], out[2];
+	struct run run = { .host = *state };
+	pthread_t thread;
+
+	assert_int_equal(pipe(in) + pipe(out), 0);
+	run.in = in[0];
+	run.out = out[1];
+	assert_int_equal(pthread_create(&thread, NULL, run_batch, &run), 0);
+	for (int i = 0; i < 3; i++) {
+		CLEANUP_FREE char *text = NULL;
+
+		/* A blank line behind it has no answer and must not keep this one back. */
+		assert_int_equal(write(in[1], line, sizeof line - 1), sizeof line - 1);
+		assert_int_equal(write(in[1], "  \n", 3), 3);
+		text = read_lines(out[0], 1);
+		assert_json_text(text, EMPTY_LIST "\n");
+	}
+	assert_int_equal(write(in[1], half, sizeof half - 1), sizeof half - 1);
+	close(in[1]);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(run.rc, 0);
+	close(in[0]);
+	close(out[0]);
+	close(out[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(hello_tells_protocol_version_and_runtimes),
+		cmocka_unit_test(lines_are_answered_in_order_until_the_input_ends),
+		cmocka_unit_test(an_answer_comes_while_the_input_is_open),
+	};
+
+	return cmocka_run_group_tests_name("contract: batch", tests, start, stop);
+}
