@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/* Commands and options are two tables, which parsing, --help and the checks of what
+ * goes with what all read. */
+#include "config.h"
+
+#include "core/options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "inline/json_reader.h"
+
+#define BIT(command) (1u << (command))
+#define ALL (BIT(N_COMMANDS) - 1)
+#define LISTS (BIT(COMMAND_RUNTIMES) | BIT(COMMAND_HOSTS) | BIT(COMMAND_WORKERS) | BIT(COMMAND_TRANSCRIPT))
+
+static const struct {
+	const char *name, *arguments;
+	int n_arguments;
+	const char *help;
+} commands[N_COMMANDS] = {
+	[COMMAND_RUNTIMES] = { "runtimes", "", 0, "list the runtimes" },
+	[COMMAND_HOSTS] = { "hosts", "", 0, "list the hosts" },
+	[COMMAND_WORKERS] = { "workers", "", 0, "list the workers" },
+	[COMMAND_WORKER] = { "worker", "RUNTIME WORKER", 2, "show one worker" },
+	[COMMAND_SPAWN] = { "spawn", "RUNTIME", 1, "spawn a worker" },
+	[COMMAND_STOP] = { "stop", "RUNTIME WORKER", 2, "stop a worker" },
+	[COMMAND_INPUT] = { "input", "RUNTIME WORKER TEXT|-", 3, "send input to a worker; - reads it" },
+	[COMMAND_TRANSCRIPT] = { "transcript", "RUNTIME WORKER", 2, "read a worker's transcript" },
+	[COMMAND_CONNECT_POINTS] = { "connect-points", "RUNTIME WORKER", 2, "list where a worker can be reached" },
+	[COMMAND_ADAPTERS] = { "adapters", "", 0, "list the adapters, and why one is not there" },
+	[COMMAND_BATCH] = { "batch", "", 0, "answer JSON requests, one a line, on standard input" },
+};
+
+/* What an option does with its argument. */
+enum action {
+	SET_STRING,
+	SET_NUMBER,
+	SET_FLAG,
+	ADD_STRING, /* to a list whose length follows behind the number of its offset */
+};
+
+struct list {
+	const char ***strings;
+	size_t *n;
+};
+
+static const struct row {
+	const char *name, *argument;
+	enum action action;
+	size_t offset; /* in struct options */
+	unsigned commands;
+	const char *help;
+} rows[] = {
+#define OPTION(name, argument, action, member, commands, help) \
+	{ name, argument, action, offsetof(struct options, member), commands, help }
+	OPTION("workspace-root", "PATH", SET_STRING, workspace_root, ALL, "root of the workspace; default: current directory"),
+	OPTION("workspace-id", "ID", SET_STRING, workspace_id, ALL, "its id; default: local: and the root's last part"),
+	OPTION("data-dir", "DIR", SET_STRING, data_dir, ALL, "where pods/ with the records is; empty: none;\n"
+		"default: $XDG_DATA_HOME/berth, ~/.local/share/berth"),
+	OPTION("adapters", "LIST", SET_STRING, adapters, ALL, "adapters to load, in this order, with commas between"),
+	OPTION("adapter-dir", "DIR", ADD_STRING, adapter_dirs, ALL, "where their plugins are; may be given several times"),
+	OPTION("require", "NAME", ADD_STRING, required, ALL, "end with status 3 unless this adapter serves;\n"
+		"may be given several times"),
+	OPTION("json", NULL, SET_FLAG, json, ALL, "answer in JSON instead of tables"),
+	OPTION("limit", "N", SET_NUMBER, limit, LISTS, "how many items at the most; default: 200"),
+	OPTION("host", "ID", SET_STRING, host, BIT(COMMAND_WORKERS), "workers of this host alone"),
+	OPTION("companion", NULL, SET_FLAG, companion, BIT(COMMAND_SPAWN), "a companion of the workspace (the default)"),
+	OPTION("orchestrator", NULL, SET_FLAG, orchestrator, BIT(COMMAND_SPAWN), "an orchestrator of the workspace"),
+	OPTION("ticket", "ID", SET_STRING, ticket, BIT(COMMAND_SPAWN), "a worker for this ticket, with --role"),
+	OPTION("role", "ROLE", SET_STRING, role, BIT(COMMAND_SPAWN), "intake, orchestrator, coder or reviewer"),
+	OPTION("name", "NAME", SET_STRING, name, BIT(COMMAND_SPAWN), "the name that is asked for"),
+	OPTION("segments", "N", SET_NUMBER, segments, BIT(COMMAND_SPAWN), "expected segments; default: 0"),
+	OPTION("request", "JSON", SET_STRING, request, BIT(COMMAND_SPAWN), "the whole request, instead of the options above"),
+	OPTION("force", NULL, SET_FLAG, force, BIT(COMMAND_STOP), "at once instead of gracefully"),
+	OPTION("system", NULL, SET_FLAG, system, BIT(COMMAND_INPUT), "as system input instead of the user's"),
+	OPTION("start", "N", SET_NUMBER, start, BIT(COMMAND_TRANSCRIPT), "index of the first item; default: 0"),
+	OPTION("version", NULL, SET_FLAG, version, ALL, "print the version"),
+	OPTION("help", NULL, SET_FLAG, help, ALL, "print this"),
+};
+
+enum { N_ROWS = sizeof rows / sizeof *rows };
+
+/* ---- Options ---- */
+
+static struct list list_at(struct options *options, size_t offset)
+{
+	if (offset == offsetof(struct options, adapter_dirs))
+		return (struct list){ &options->adapter_dirs, &options->n_adapter_dirs };
+	return (struct list){ &options->required, &options->n_required };
+}
+
+static int apply(struct options *options, const struct row *row, const char *argument, struct error *error)
+{
+	char *member = (char *)options + row->offset;
+	struct json_slice number;
+	struct list list;
+	const char **strings;
+	uint64_t value;
+
+	switch (row->action) {
+	case SET_NUMBER:
+		number = (struct json_slice){ argument, strlen(argument), false };
+		if (!json_number_is_u64(&number, &value) || (number.len > 1 && *argument == '0'))
+			return error_set(error, -EINVAL, "--%s %.60s: a whole number from 0 to 18446744073709551615 is expected",
+					 row->name, argument);
+		memcpy(member, &argument, sizeof argument);
+		return 0;
+	case SET_STRING:
+		memcpy(member, &argument, sizeof argument);
+		return 0;
+	case SET_FLAG:
+		memcpy(member, &(bool){ true }, sizeof(bool));
+		return 0;
+	case ADD_STRING:
+		list = list_at(options, row->offset);
+		strings = reallocarray(*list.strings, *list.n + 1, sizeof *strings);
+		if (!strings)
+			return error_set(error, -ENOMEM, "no memory for the command line");
+		strings[(*list.n)++] = argument;
+		*list.strings = strings;
+		return 0;
+	}
+	return 0;
+}
+
+static bool is_set(const struct options *options, const struct row *row)
+{
+	const char *member = (const char *)options + row->offset, *string;
+
+	if (row->action == SET_FLAG)
+		return *(const bool *)member;
+	memcpy(&string, member, sizeof string);
+	return string != NULL;
+}
+
+static int parse_options(int argc, char **argv, struct options *options, struct error *error)
+{
+	struct option longs[N_ROWS + 1];
+	int index, c;
+
+	for (size_t i = 0; i < N_ROWS; i++)
+		longs[i] = (struct option){ rows[i].name, rows[i].argument ? required_argument : no_argument, NULL, 'o' };
+	longs[N_ROWS] = (struct option){ 0 };
+	opterr = 0;
+	optind = 1;
+	/* getopt moves the arguments of the command behind the options. */
+	while ((c = getopt_long(argc, argv, ":", longs, &index)) != -1) {
+		if (c == ':')
+			return error_set(error, -EINVAL, "%s: an argument is expected", argv[optind - 1]);
+		if (c != 'o')
+			return error_set(error, -EINVAL, "%s: no such option, or not one alone; berth --help lists them",
+					 argv[optind - 1]);
+		c = apply(options, &rows[index], optarg, error);
+		if (c < 0)
+			return c;
+	}
+	return 0;
+}
+
+/* ---- Commands ---- */
+
+static int parse_command(int argc, char **argv, struct options *options, struct error *error)
+{
+	int n_arguments = argc - optind - 1;
+	enum command command = 0;
+
+	if (n_arguments < 0)
+		return error_set(error, -EINVAL, "a command is expected; berth --help lists them");
+	while (command < N_COMMANDS && strcmp(commands[command].name, argv[optind]) != 0)
+		command++;
+	if (command == N_COMMANDS)
+		return error_set(error, -EINVAL, "%.60s: no such command; berth --help lists them", argv[optind]);
+	if (n_arguments != commands[command].n_arguments)
+		return error_set(error, -EINVAL, "%s: usage: berth %s%s%s", argv[optind], argv[optind],
+				 *commands[command].arguments ? " " : "", commands[command].arguments);
+	options->command = command;
+	for (int i = 0; i < n_arguments; i++)
+		options->arguments[i] = argv[optind + 1 + i];
+	return 0;
+}
+
+static int check_combinations(const struct options *options, struct error *error)
+{
+	for (size_t i = 0; i < N_ROWS; i++)
+		if (is_set(options, &rows[i]) && !(rows[i].commands & BIT(options->command)))
+			return error_set(error, -EINVAL, "--%s: does not go with %s", rows[i].name,
+					 commands[options->command].name);
+	if (options->companion + options->orchestrator + (options->ticket != NULL) > 1)
+		return error_set(error, -EINVAL, "spawn: only one of --companion, --orchestrator and --ticket is expected");
+	if (!options->ticket != !options->role)
+		return error_set(error, -EINVAL, "spawn: --ticket and --role go together");
+	if (options->request && (options->companion || options->orchestrator || options->ticket || options->name ||
+				 options->segments))
+		return error_set(error, -EINVAL, "spawn: --request is the whole request, no other option goes with it");
+	return 0;
+}
+
+int options_parse(int argc, char **argv, struct options *options, struct error *error)
+{
+	int rc;
+
+	*options = (struct options){ 0 };
+	rc = parse_options(argc, argv, options, error);
+	if (rc < 0 || options->help || options->version)
+		return rc;
+	rc = parse_command(argc, argv, options, error);
+	return rc < 0 ? rc : check_combinations(options, error);
+}
+
+void options_fini(struct options *options)
+{
+	free(options->adapter_dirs);
+	free(options->required);
+	options->adapter_dirs = options->required = NULL;
+}
+
+/* ---- Help ---- */
+
+/* A line of two columns; further lines of the second begin below it. */
+static void write_pair(struct buffer *out, const char *first, const char *second)
+{
+	enum { WIDTH = 26 };
+	size_t len = strlen(first);
+
+	buffer_append_string(out, "  ");
+	buffer_append_string(out, first);
+	for (const char *line = second;; line++) {
+		const char *end = strchrnul(line, '\n');
+
+		if (len >= WIDTH) {
+			buffer_append_char(out, '\n');
+			len = 0;
+			buffer_append_string(out, "  ");
+		}
+		for (; len < WIDTH; len++)
+			buffer_append_char(out, ' ');
+		buffer_append(out, line, (size_t)(end - line));
+		if (!*end)
+			break;
+		line = end;
+	}
+	buffer_append_char(out, '\n');
+}
+
+void options_write_help(struct buffer *out)
+{
+	char left[80];
+	unsigned last = 0;
+
+	buffer_append_string(out, "usage: berth [OPTION...] COMMAND [ARGUMENT...]\n"
+				  "One view over the workers of all runtimes, through adapters.\n\nCommands:\n");
+	for (size_t i = 0; i < N_COMMANDS; i++) {
+		snprintf(left, sizeof left, "%s %s", commands[i].name, commands[i].arguments);
+		write_pair(out, left, commands[i].help);
+	}
+	buffer_append_string(out, "\nOptions, before or after the command:");
+	for (size_t i = 0; i < N_ROWS; i++) {
+		if (rows[i].commands != last) {
+			buffer_append_string(out, "\n");
+			for (size_t j = 0; j < N_COMMANDS && rows[i].commands != ALL; j++)
+				if (rows[i].commands & BIT(j)) {
+					buffer_append_string(out, rows[i].commands & (BIT(j) - 1) ? ", " : " of ");
+					buffer_append_string(out, commands[j].name);
+				}
+			if (rows[i].commands != ALL)
+				buffer_append_string(out, ":\n");
+		}
+		last = rows[i].commands;
+		snprintf(left, sizeof left, "--%s%s%s", rows[i].name, rows[i].argument ? " " : "",
+			 rows[i].argument ? rows[i].argument : "");
+		write_pair(out, left, rows[i].help);
+	}
+	buffer_append_string(out, "\nExit status: 0 done; 1 the registry answered with an error, or the runtime\n"
+				  "rejected or does not support it; 2 wrong usage; 3 the set-up or a required\n"
+				  "adapter failed.\n");
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line. */
+#ifndef BERTH_CORE_OPTIONS_H
+#define BERTH_CORE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/buffer.h"
+#include "core/error.h"
+
+enum command {
+	COMMAND_RUNTIMES,
+	COMMAND_HOSTS,
+	COMMAND_WORKERS,
+	COMMAND_WORKER,
+	COMMAND_SPAWN,
+	COMMAND_STOP,
+	COMMAND_INPUT,
+	COMMAND_TRANSCRIPT,
+	COMMAND_CONNECT_POINTS,
+	COMMAND_ADAPTERS,
+	COMMAND_BATCH,
+	N_COMMANDS,
+};
+
+enum { ARGUMENTS_MAX = 3 };
+
+/* All strings are borrowed from argv. NULL: not given. */
+struct options {
+	enum command command;
+	char *arguments[ARGUMENTS_MAX]; /* of the command */
+	const char *workspace_root, *workspace_id, *data_dir, *adapters;
+	const char **adapter_dirs, **required; /* lists; to be freed */
+	size_t n_adapter_dirs, n_required;
+	const char *limit, *start, *segments; /* checked: whole numbers of 64 bits */
+	const char *host, *ticket, *role, *name, *request;
+	bool json, companion, orchestrator, force, system;
+	bool help, version; /* one of them is all that is wanted */
+};
+
+/* Reads the command line. -EINVAL: wrong usage, with what and what would be right in
+ * error; -ENOMEM. The lists are to be freed with options_fini in any case. */
+int options_parse(int argc, char **argv, struct options *options, struct error *error);
+void options_fini(struct options *options);
+
+/* Appends what --help prints. */
+void options_write_help(struct buffer *out);
+
+#endif
