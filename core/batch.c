@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/cleanup.h"
+#include "core/io.h"
 
 enum {
 	READ_SIZE = 64 << 10,
@@ -27,7 +28,7 @@ void batch_answer(struct registry *registry, struct berth_text line, struct buff
 
 	if (!buffer_reserve(out, sizeof no_memory))
 		return;
-	rc = request_parse(line, scratch, &request, &error);
+	rc = request_parse(line, registry->limit ? registry->limit : REQUEST_DEFAULT_LIMIT, scratch, &request, &error);
 	if (request.id.ptr) {
 		buffer_append_string(out, "{\"id\":");
 		request_write_id(&request, out);
@@ -47,28 +48,10 @@ void batch_answer(struct registry *registry, struct berth_text line, struct buff
 	}
 }
 
-int batch_write_all(int fd, const char *data, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EAGAIN) {
-			struct pollfd wait = { .fd = fd, .events = POLLOUT };
-
-			poll(&wait, 1, -1);
-		} else if (n < 0 && errno != EINTR) {
-			return -errno;
-		} else if (n > 0) {
-			data += n;
-			len -= (size_t)n;
-		}
-	}
-	return 0;
-}
-
 struct batch {
 	struct registry *registry;
 	int in_fd, out_fd;
+	size_t line_max;
 	struct buffer in, out, scratch;
 	size_t answered; /* bytes of in */
 	size_t searched; /* bytes of in that have no newline behind answered */
@@ -88,7 +71,7 @@ static int flush(struct batch *batch, struct error *error)
 
 	if (batch->out.failed)
 		return error_set(error, -ENOMEM, "no memory for an answer");
-	rc = batch_write_all(batch->out_fd, batch->out.data, batch->out.len);
+	rc = io_write_all(batch->out_fd, batch->out.data, batch->out.len);
 	buffer_cut(&batch->out, 0);
 	return rc < 0 ? error_set(error, rc, "standard output: %s", strerror(-rc)) : 0;
 }
@@ -111,7 +94,7 @@ static int refuse_line(struct batch *batch, struct error *error)
 {
 	struct error why;
 
-	error_set(&why, 0, "line: longer than %d bytes", BATCH_LINE_MAX);
+	error_set(&why, 0, "line: longer than %zu bytes", batch->line_max);
 	registry_answer_bad_request(&batch->out, &why);
 	buffer_append_char(&batch->out, '\n');
 	return flush(batch, error);
@@ -130,7 +113,7 @@ static int answer_lines(struct batch *batch, struct error *error)
 		line.len = (size_t)(newline - line.ptr);
 		batch->answered = batch->searched = (size_t)(newline + 1 - in->data);
 		if (!batch->skipping)
-			rc = line.len > BATCH_LINE_MAX ? refuse_line(batch, error) : answer_line(batch, line, error);
+			rc = line.len > batch->line_max ? refuse_line(batch, error) : answer_line(batch, line, error);
 		batch->skipping = false;
 	}
 	if (batch->answered > 0) {
@@ -139,7 +122,7 @@ static int answer_lines(struct batch *batch, struct error *error)
 		batch->answered = 0;
 	}
 	batch->searched = in->len;
-	if (rc == 0 && in->len > BATCH_LINE_MAX && !batch->skipping) {
+	if (rc == 0 && in->len > batch->line_max && !batch->skipping) {
 		rc = refuse_line(batch, error);
 		batch->skipping = true;
 	}
@@ -170,9 +153,14 @@ static int fill(struct batch *batch, struct error *error)
 	return n > 0;
 }
 
-int batch_run(struct registry *registry, int in_fd, int out_fd, struct error *error)
+int batch_run(struct registry *registry, int in_fd, int out_fd, size_t line_max, struct error *error)
 {
-	CLEANUP(batch_fini) struct batch batch = { .registry = registry, .in_fd = in_fd, .out_fd = out_fd };
+	CLEANUP(batch_fini) struct batch batch = {
+		.registry = registry,
+		.in_fd = in_fd,
+		.out_fd = out_fd,
+		.line_max = line_max,
+	};
 	int more, rc;
 
 	do {

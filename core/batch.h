@@ -7,17 +7,15 @@
 #include "core/error.h"
 #include "core/registry.h"
 
-enum { BATCH_LINE_MAX = 8 << 20 }; /* bytes; a longer line is refused without being kept */
+enum { BATCH_LINE_MAX = 8 << 20 }; /* bytes, where nothing else is configured */
 
 /* Appends the answer to one request, without a newline. scratch: used and kept
  * between calls, so that it need not grow each time. [any thread, own scratch] */
 void batch_answer(struct registry *registry, struct berth_text line, struct buffer *scratch, struct buffer *out);
 
-/* Answers the lines of one descriptor on the other until the input ends. Blocks.
- * Returns 0, or a negative errno where reading or writing failed. */
-int batch_run(struct registry *registry, int in_fd, int out_fd, struct error *error);
-
-/* Writes all of it, going on after signals and short writes. 0 or a negative errno. */
-int batch_write_all(int fd, const char *data, size_t len);
+/* Answers the lines of one descriptor on the other until the input ends. Blocks. A
+ * line of more than line_max bytes is refused without being kept. Returns 0, or a
+ * negative errno where reading or writing failed. */
+int batch_run(struct registry *registry, int in_fd, int out_fd, size_t line_max, struct error *error);
 
 #endif

@@ -174,26 +174,45 @@ static bool write_runtime(struct call *call, struct error *why)
 	return false;
 }
 
-static int keep_runtime(struct call *call)
+/* Whether a runtime pushed later is the one that open has pushed. */
+static bool is_own(const struct instance *instance, struct berth_text runtime_id)
 {
-	struct berth_runtime *runtime = &call->runtime.base;
-	const struct wire_runtime *own = &call->instance->runtime;
-	struct error why;
+	return !runtime_id.ptr || text_equal(runtime_id, instance->runtime.base.runtime_id) ||
+	       (*instance->own_id && text_is(runtime_id, instance->own_id));
+}
+
+/* A configured runtime_id takes the place of the adapter's. */
+static void name_runtime(struct call *call)
+{
+	struct berth_text *runtime_id = &call->runtime.base.runtime_id;
+	struct instance *instance = call->instance;
 
 	if (call->operation == OPERATION_RUNTIME) {
-		if (runtime->runtime_id.ptr && !text_equal(runtime->runtime_id, own->base.runtime_id))
-			return refuse(call, "runtime: the runtime_id is another than open has given");
-		runtime->runtime_id = own->base.runtime_id;
-		call->runtime.max_workers = call->request->list.limit;
+		*runtime_id = instance->runtime.base.runtime_id;
 	} else if (call->request->open.runtime_id.ptr) {
-		runtime->runtime_id = call->request->open.runtime_id;
+		if (runtime_id->ptr)
+			snprintf(instance->own_id, sizeof instance->own_id, "%.*s", (int)runtime_id->len, runtime_id->ptr);
+		*runtime_id = call->request->open.runtime_id;
 	}
-	FILL_IN_CAPABILITIES(runtime);
+}
+
+static int keep_runtime(struct call *call)
+{
+	struct instance *instance = call->instance;
+	struct error why;
+
+	if (call->operation == OPERATION_RUNTIME && !is_own(instance, call->runtime.base.runtime_id))
+		return refuse(call, "runtime: the runtime_id is another than open has given");
+	if (call->runtime.base.runtime_id.ptr && !identifier_valid(call->runtime.base.runtime_id))
+		return refuse(call, "runtime: runtime_id is no identifier");
+	name_runtime(call);
+	if (call->operation == OPERATION_RUNTIME)
+		call->runtime.max_workers = call->request->list.limit;
+	FILL_IN_CAPABILITIES(&call->runtime.base);
 	if (!write_runtime(call, &why))
 		return refuse(call, "runtime: %s", why.text);
-	if (call->operation == OPERATION_OPEN &&
-	    wire_keep(&wire_runtime_shape, &call->runtime, &call->instance->kept) == 0)
-		call->instance->runtime = call->runtime;
+	if (call->operation == OPERATION_OPEN && wire_keep(&wire_runtime_shape, &call->runtime, &instance->kept) == 0)
+		instance->runtime = call->runtime;
 	call->n_pushed++;
 	return 1;
 }

@@ -4,12 +4,15 @@
 
 #include "core/failure.h"
 
-#include <string.h>
+#include "core/text.h"
 
 static const struct {
 	const char *name, *hint;
-} failures[N_FAILURES] = {
+} codes[N_FAILURES] = {
 	[FAILURE_NONE] = { "none", "" },
+	[FAILURE_CONFIG_UNREADABLE] = { "config_unreadable", "make the file readable for this user, or remove it" },
+	[FAILURE_CONFIG_UNSAFE] = { "config_unsafe", "take write permission from others, or give the file to root" },
+	[FAILURE_CONFIG_INVALID] = { "config_invalid", "mend the file; berth-adapters.d(5) and berth.json(5) describe it" },
 	[FAILURE_PLUGIN_NOT_FOUND] = { "plugin_not_found",
 		"install the adapter, or name its directory with --adapter-dir" },
 	[FAILURE_PLUGIN_UNREADABLE] = { "plugin_unreadable", "make the file readable for this user" },
@@ -20,6 +23,8 @@ static const struct {
 	[FAILURE_STAMP_INVALID] = { "stamp_invalid", "rebuild it with BERTH_ADAPTER of berth/adapter.h" },
 	[FAILURE_ABI_MISMATCH] = { "abi_mismatch", "install an adapter and a berth that fit together" },
 	[FAILURE_ID_MISMATCH] = { "id_mismatch", "name the file after the id of its adapter" },
+	[FAILURE_CHECKSUM_MISMATCH] = { "checksum_mismatch",
+		"install the file that was pinned, or pin this one if it is to be trusted" },
 	[FAILURE_NOT_LINKABLE] = { "not_linkable", "install the missing library, or rebuild the adapter" },
 	[FAILURE_REGISTRATION_MISSING] = { "registration_missing", "rebuild it with BERTH_ADAPTER and export that symbol" },
 	[FAILURE_REGISTRATION_FAILED] = { "registration_failed", "report it to the author of the adapter" },
@@ -38,16 +43,28 @@ int failure_set(struct failure *failure, enum failure_code code, const char *exp
 	va_start(args, found);
 	vsnprintf(result.found.text, sizeof result.found.text, found, args);
 	va_end(args);
+	text_make_utf8(result.expected);
+	text_make_utf8(result.found.text);
 	*failure = result;
 	return code == FAILURE_NO_MEMORY ? -ENOMEM : -EINVAL;
 }
 
+struct failure *failures_add(struct failures *failures)
+{
+	enum { ROOM = sizeof failures->list / sizeof *failures->list };
+
+	if (failures->n < ROOM)
+		return &failures->list[failures->n++];
+	failures->n_more++;
+	return &failures->list[ROOM - 1];
+}
+
 const char *failure_code_name(enum failure_code code)
 {
-	return failures[code].name;
+	return codes[code].name;
 }
 
 const char *failure_hint(enum failure_code code)
 {
-	return failures[code].hint;
+	return codes[code].hint;
 }

@@ -4,10 +4,15 @@
 #ifndef BERTH_CORE_FAILURE_H
 #define BERTH_CORE_FAILURE_H
 
+#include <stddef.h>
+
 #include "core/error.h"
 
 enum failure_code {
 	FAILURE_NONE,
+	FAILURE_CONFIG_UNREADABLE,
+	FAILURE_CONFIG_UNSAFE,
+	FAILURE_CONFIG_INVALID,
 	FAILURE_PLUGIN_NOT_FOUND,
 	FAILURE_PLUGIN_UNREADABLE,
 	FAILURE_NOT_A_PLUGIN,
@@ -16,6 +21,7 @@ enum failure_code {
 	FAILURE_STAMP_INVALID,
 	FAILURE_ABI_MISMATCH,
 	FAILURE_ID_MISMATCH,
+	FAILURE_CHECKSUM_MISMATCH,
 	FAILURE_NOT_LINKABLE,
 	FAILURE_REGISTRATION_MISSING,
 	FAILURE_REGISTRATION_FAILED,
@@ -36,6 +42,16 @@ struct failure {
  * FAILURE_NO_MEMORY. */
 __attribute__((format(printf, 4, 5)))
 int failure_set(struct failure *failure, enum failure_code code, const char *expected, const char *found, ...);
+
+/* Failures in the order in which they were found, as many as there is room for. */
+struct failures {
+	struct failure list[64];
+	size_t n;
+	size_t n_more; /* that there was no room for */
+};
+
+/* Room for one more, which counts as found; never NULL: the last room is used again. */
+struct failure *failures_add(struct failures *failures);
 
 const char *failure_code_name(enum failure_code code);
 const char *failure_hint(enum failure_code code);

@@ -6,41 +6,147 @@
 
 #include "core/instance.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/call.h"
 #include "core/cleanup.h"
+#include "core/settings.h"
 #include "inline/json_reader.h"
 
-static int option_value(const struct stamp_option *declared, const char *text, struct berth_option *value,
-			struct failure *failure)
+/* ---- Options ---- */
+
+/* The values of the options, in the order of their declaration. */
+struct options {
+	struct berth_option values[STAMP_OPTIONS_MAX];
+	char *texts[STAMP_OPTIONS_MAX];
+};
+
+static void options_fini(struct options *options)
+{
+	for (size_t i = 0; i < STAMP_OPTIONS_MAX; i++)
+		free(options->texts[i]);
+}
+
+/* What a type wants. */
+static const char *const wanted[N_OPTION_TYPES] = {
+	[OPTION_TEXT] = "a string",
+	[OPTION_COUNT] = "a whole number, as a string from 2^53 on",
+	[OPTION_FLAG] = "true or false",
+	[OPTION_PATH] = "a string, a path",
+	[OPTION_SECRET] = "a string",
+	[OPTION_JSON] = "JSON",
+};
+
+/* A value as text, the form in which defaults are declared; NULL where it is of a
+ * type that cannot be meant. */
+static char *value_text(enum option_type type, const cJSON *value)
+{
+	/* 2^53 may have been 2^53 + 1. */
+	const double exact = 9007199254740991.0;
+
+	if (type == OPTION_JSON)
+		return cJSON_PrintUnformatted(value);
+	if (type == OPTION_FLAG)
+		return cJSON_IsBool(value) ? strdup(cJSON_IsTrue(value) ? "true" : "false") : NULL;
+	if (type == OPTION_COUNT && cJSON_IsNumber(value)) {
+		char *text = NULL;
+
+		if (value->valuedouble >= 0 && value->valuedouble <= exact &&
+		    asprintf(&text, "%.17g", value->valuedouble) < 0)
+			return NULL;
+		return text;
+	}
+	return cJSON_IsString(value) ? strdup(value->valuestring) : NULL;
+}
+
+/* Fills in the number that a text means; false where it means none. */
+static bool read_number(enum option_type type, const char *text, struct berth_option *value)
 {
 	struct json_slice number = { text, strlen(text), false };
 	struct json_reader reader;
 
 	*value = (struct berth_option){ .text = berth_text(text) };
-	switch (declared->type) {
+	switch (type) {
 	case OPTION_COUNT:
-		if (json_number_is_u64(&number, &value->number))
-			return 0;
-		break;
+		return json_number_is_u64(&number, &value->number);
 	case OPTION_FLAG:
 		value->number = strcmp(text, "true") == 0;
-		if (value->number || strcmp(text, "false") == 0)
-			return 0;
-		break;
+		return value->number || strcmp(text, "false") == 0;
 	case OPTION_JSON:
 		json_open(&reader, text, strlen(text));
-		if (!*text || (json_skip(&reader) && json_close(&reader)))
-			return 0;
-		break;
+		return !*text || (json_skip(&reader) && json_close(&reader));
 	default:
-		return 0;
+		return true;
 	}
-	return failure_set(failure, FAILURE_OPTION_INVALID, option_type_name(declared->type), "option %s: \"%.60s\"",
-			   declared->name, declared->type == OPTION_SECRET ? "..." : text);
 }
+
+static int read_option(const struct stamp_option *declared, const cJSON *settings, char **textp,
+		       struct berth_option *value, struct failure *failure)
+{
+	CLEANUP_FREE char *key = NULL;
+	const cJSON *given;
+
+	if (asprintf(&key, "options.%s", declared->name) < 0) {
+		key = NULL;
+		return failure_set(failure, FAILURE_NO_MEMORY, "memory", "none");
+	}
+	given = settings_value(settings, key);
+	if (given)
+		*textp = value_text(declared->type, given);
+	if ((!given || *textp) && read_number(declared->type, given ? *textp : declared->fallback, value))
+		return 0;
+	/* The value may be a secret, so it is not repeated. */
+	return failure_set(failure, FAILURE_OPTION_INVALID, wanted[declared->type], "%s: option %s is something else",
+			   given ? settings_origin(settings, key) : "the adapter's default", declared->name);
+}
+
+static const struct stamp_option *find_option(const struct stamp *stamp, const char *name)
+{
+	for (size_t i = 0; i < stamp->n_options; i++)
+		if (strcmp(stamp->options[i].name, name) == 0)
+			return &stamp->options[i];
+	return NULL;
+}
+
+/* An option that is set and not declared. */
+static int refuse_unknown(const struct stamp *stamp, const cJSON *settings, struct failure *failure)
+{
+	static const char prefix[] = "options.";
+	const char *names[STAMP_OPTIONS_MAX], *name, *nearest;
+	const cJSON *setting;
+
+	for (size_t i = 0; i < stamp->n_options; i++)
+		names[i] = stamp->options[i].name;
+	cJSON_ArrayForEach(setting, settings) {
+		if (strncmp(setting->string, prefix, sizeof prefix - 1) != 0)
+			continue;
+		name = setting->string + sizeof prefix - 1;
+		if (find_option(stamp, name))
+			continue;
+		nearest = nearest_name(name, names, stamp->n_options);
+		return failure_set(failure, FAILURE_OPTION_INVALID,
+				   nearest	    ? nearest :
+				   stamp->n_options ? "an option that the adapter declares" :
+						      "no options: the adapter declares none",
+				   "%s: unknown option \"%.60s\"%s%s%s", settings_origin(settings, setting->string), name,
+				   nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+	}
+	return 0;
+}
+
+static int read_options(const struct stamp *stamp, const cJSON *settings, struct options *options,
+			struct failure *failure)
+{
+	int rc = refuse_unknown(stamp, settings, failure);
+
+	for (size_t i = 0; i < stamp->n_options && rc == 0; i++)
+		rc = read_option(&stamp->options[i], settings, &options->texts[i], &options->values[i], failure);
+	return rc;
+}
+
+/* ---- Opening ---- */
 
 static int open_state(struct instance *instance, const struct berth_open_request *open, struct failure *failure)
 {
@@ -76,36 +182,33 @@ static void instance_closep(struct instance **instancep)
 	instance_close(*instancep);
 }
 
-int instance_open(struct adapter *adapter, const char *name, const struct workspace *workspace,
+int instance_open(struct adapter *adapter, const char *name, const cJSON *settings, const struct workspace *workspace,
 		  struct instance **instancep, struct failure *failure)
 {
 	CLEANUP(instance_closep) struct instance *instance = calloc(1, sizeof *instance);
-	struct berth_option options[STAMP_OPTIONS_MAX];
+	CLEANUP(options_fini) struct options options = { .texts = { NULL } };
 	struct berth_open_request open = {
 		.size = sizeof open,
 		.workspace_id = workspace->id,
 		.workspace_root = workspace->root,
 		.data_dir = workspace->data_dir,
-		.options = options,
+		.runtime_id = berth_text(settings_string(settings, "runtime_id")),
+		.options = options.values,
 		.n_options = adapter->stamp.n_options,
 	};
 	int rc;
 
-	if (!instance || pthread_mutex_init(&instance->own_lock, NULL) != 0)
+	if (!instance)
 		return failure_set(failure, FAILURE_NO_MEMORY, "memory", "none");
+	pthread_mutex_init(&instance->own_lock, NULL);
 	instance->name = strdup(name);
 	if (!instance->name)
 		return failure_set(failure, FAILURE_NO_MEMORY, "memory", "none");
 	services_init(&instance->services, instance->name);
-	for (size_t i = 0; i < open.n_options; i++) {
-		const struct stamp_option *declared = &adapter->stamp.options[i];
-
-		rc = option_value(declared, declared->fallback, &options[i], failure);
-		if (rc < 0)
-			return rc;
-	}
 	instance->adapter = adapter;
-	rc = open_state(instance, &open, failure);
+	rc = read_options(&adapter->stamp, settings, &options, failure);
+	if (rc == 0)
+		rc = open_state(instance, &open, failure);
 	if (rc < 0)
 		return rc;
 	if (adapter->stamp.threading == BERTH_THREADS_INSTANCE)

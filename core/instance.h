@@ -4,6 +4,7 @@
 #define BERTH_CORE_INSTANCE_H
 
 #include <berth/adapter.h>
+#include <cjson/cJSON.h>
 #include <pthread.h>
 #include <stdbool.h>
 
@@ -24,14 +25,16 @@ struct instance {
 	bool opened;
 	struct services services;
 	struct wire_runtime runtime;    /* as pushed by open, with defaults filled in */
+	char own_id[BERTH_ID_MAX + 1];  /* what the adapter calls it, where another runtime_id is configured */
 	struct diagnostics diagnostics; /* of that runtime */
 	void *kept;                     /* memory of its texts */
 	pthread_mutex_t own_lock;
 	pthread_mutex_t *lock; /* held around each call; NULL: any thread may call */
 };
 
-/* Opens an instance of a loaded adapter with its default options. [set-up] */
-int instance_open(struct adapter *adapter, const char *name, const struct workspace *workspace,
+/* Opens an instance of a loaded adapter. settings: of its drop-in, of which runtime_id
+ * and the options count. [set-up] */
+int instance_open(struct adapter *adapter, const char *name, const cJSON *settings, const struct workspace *workspace,
 		  struct instance **instancep, struct failure *failure);
 
 /* Ends an instance; no call of it is running or will be made. NULL is let pass. [set-up] */

@@ -6,13 +6,11 @@
 
 #include "core/inventory.h"
 
-#include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/cleanup.h"
 #include "core/log.h"
-#include "core/text.h"
+#include "core/settings.h"
 
 const char *const inventory_default_names[] = { "local-pod", "embedded", "remote-reserved", NULL };
 
@@ -27,19 +25,16 @@ bool inventory_name_valid(struct berth_text name)
 	return name.len > 0 && name.len <= STAMP_ID_MAX;
 }
 
-int inventory_add(struct inventory *inventory, struct berth_text name)
+int inventory_add(struct inventory *inventory, struct dropin *dropin)
 {
 	struct inventory_entry *entries =
 		reallocarray(inventory->entries, inventory->n_entries + 1, sizeof *entries);
-	char *copy;
 
 	if (!entries)
 		return -ENOMEM;
 	inventory->entries = entries;
-	copy = strndup(name.ptr, name.len);
-	if (!copy)
-		return -ENOMEM;
-	entries[inventory->n_entries++] = (struct inventory_entry){ .name = copy };
+	entries[inventory->n_entries++] = (struct inventory_entry){ .dropin = *dropin };
+	*dropin = (struct dropin){ .name = NULL };
 	return 0;
 }
 
@@ -48,25 +43,48 @@ int inventory_require(struct inventory *inventory, const char *name)
 	int rc = -ENOENT;
 
 	for (size_t i = 0; i < inventory->n_entries; i++)
-		if (strcmp(inventory->entries[i].name, name) == 0) {
-			inventory->entries[i].required = true;
+		if (strcmp(inventory->entries[i].dropin.name, name) == 0) {
+			inventory->entries[i].demanded = true;
 			rc = 0;
 		}
 	return rc;
 }
 
-static int start(struct inventory *inventory, struct inventory_entry *entry, const struct workspace *workspace)
+/* ---- Starting ---- */
+
+enum inventory_state inventory_state(const struct inventory_entry *entry)
 {
-	struct failure *failure = &entry->failure;
+	const struct dropin *dropin = &entry->dropin;
+
+	if (entry->instance)
+		return STATE_ACTIVE;
+	/* An error may be in just what would have switched it off: so it comes first. */
+	if (dropin->failures.n > 0)
+		return STATE_FAILED;
+	if (dropin->masked_by)
+		return STATE_MASKED;
+	return settings_true(dropin->settings, "enabled") ? STATE_FAILED : STATE_DISABLED;
+}
+
+bool inventory_is_required(const struct inventory_entry *entry)
+{
+	return entry->dropin.required || entry->demanded;
+}
+
+static int start(struct inventory *inventory, struct inventory_entry *entry, const struct workspace *workspace,
+		 struct failure *failure)
+{
+	const cJSON *settings = entry->dropin.settings;
 	struct instance *instance;
 	struct adapter *adapter;
 	int rc;
 
-	rc = loader_load(&inventory->loader, entry->name, &adapter, &entry->file, failure);
+	rc = loader_load(&inventory->loader, settings_string(settings, "adapter"), settings_string(settings, "sha256"),
+			 &adapter, &entry->file, failure);
 	if (rc < 0)
 		return rc;
 	entry->adapter = adapter;
-	rc = instance_open(adapter, entry->name, workspace, &instance, failure);
+	rc = instance_open(adapter, entry->dropin.name, settings, workspace, &instance, failure);
 	if (rc < 0)
 		return rc;
 	rc = registry_add(&inventory->registry, instance);
@@ -87,10 +105,27 @@ size_t inventory_start(struct inventory *inventory, const struct workspace *work
 {
 	size_t n_missing = 0;
 
-	for (size_t i = 0; i < inventory->n_entries; i++)
-		if (start(inventory, &inventory->entries[i], workspace) < 0)
-			n_missing += inventory->entries[i].required;
+	for (size_t i = 0; i < inventory->n_entries; i++) {
+		struct inventory_entry *entry = &inventory->entries[i];
+		struct failure failure;
+
+		/* What is enabled counts as failed until it has started. */
+		if (entry->dropin.failures.n == 0 && inventory_state(entry) == STATE_FAILED &&
+		    start(inventory, entry, workspace, &failure) < 0)
+			*failures_add(&entry->dropin.failures) = failure;
+		n_missing += (entry->dropin.required && inventory_state(entry) == STATE_FAILED) ||
+			     (entry->demanded && !entry->instance);
+	}
 	return n_missing;
+}
+
+size_t inventory_n_failed(const struct inventory *inventory)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < inventory->n_entries; i++)
+		n += inventory_state(&inventory->entries[i]) == STATE_FAILED;
+	return n;
 }
 
 void inventory_log_failures(const struct inventory *inventory)
@@ -98,89 +133,25 @@ void inventory_log_failures(const struct inventory *inventory)
 	for (size_t i = 0; i < inventory->n_entries; i++) {
 		const struct inventory_entry *entry = &inventory->entries[i];
 
-		if (!entry->instance)
+		if (entry->demanded && !entry->instance && entry->dropin.failures.n == 0)
+			log_write(BERTH_LOG_ERROR, NULL, "required adapter %s: expected to serve, found it %s; enable it",
+				  entry->dropin.name, inventory_state(entry) == STATE_MASKED ? "masked" : "disabled");
+		for (size_t j = 0; j < entry->dropin.failures.n; j++) {
+			const struct failure *failure = &entry->dropin.failures.list[j];
+
 			log_write(BERTH_LOG_ERROR, NULL, "%sadapter %s%s%s: %s: expected %s, found %s; %s",
-				  entry->required ? "required " : "", entry->name, entry->file ? ": " : "",
-				  entry->file ? entry->file : "", failure_code_name(entry->failure.code),
-				  entry->failure.expected, entry->failure.found.text, failure_hint(entry->failure.code));
+				  inventory_is_required(entry) ? "required " : "", entry->dropin.name, entry->file ? ": " : "",
+				  entry->file ? entry->file : "", failure_code_name(failure->code), failure->expected,
+				  failure->found.text, failure_hint(failure->code));
+		}
 	}
-}
-
-/* ---- As JSON ---- */
-
-static bool add_string(cJSON *object, const char *key, const char *string)
-{
-	return string ? cJSON_AddStringToObject(object, key, string) : cJSON_AddNullToObject(object, key);
-}
-
-static bool add_text(cJSON *object, const char *key, struct berth_text text)
-{
-	CLEANUP_FREE char *string = strndup(text.ptr, text.len);
-
-	return string && add_string(object, key, string);
-}
-
-static bool add_failure(cJSON *object, const struct inventory_entry *entry)
-{
-	cJSON *failure;
-
-	if (entry->instance)
-		return cJSON_AddNullToObject(object, "failure");
-	failure = cJSON_AddObjectToObject(object, "failure");
-	return failure && add_string(failure, "code", failure_code_name(entry->failure.code)) &&
-	       add_string(failure, "expected", entry->failure.expected) &&
-	       add_string(failure, "found", entry->failure.found.text) &&
-	       add_string(failure, "hint", failure_hint(entry->failure.code));
-}
-
-static bool add_entry(cJSON *list, const struct inventory_entry *entry)
-{
-	const struct stamp *stamp = entry->adapter ? &entry->adapter->stamp : NULL;
-	cJSON *object = cJSON_CreateObject();
-	char abi[32];
-
-	if (!object || !cJSON_AddItemToArray(list, object))
-		return false;
-	if (stamp)
-		snprintf(abi, sizeof abi, "%u.%u", stamp->major, stamp->minor);
-	return add_string(object, "name", entry->name) && add_string(object, "state", entry->instance ? "active" : "failed") &&
-	       cJSON_AddBoolToObject(object, "required", entry->required) && add_string(object, "adapter", entry->name) &&
-	       add_string(object, "version", stamp ? stamp->version : NULL) &&
-	       add_string(object, "abi", stamp ? abi : NULL) && add_string(object, "file", entry->file) &&
-	       (entry->instance ? add_text(object, "runtime_id", entry->instance->runtime.base.runtime_id) :
-				  add_string(object, "runtime_id", NULL)) &&
-	       add_failure(object, entry);
-}
-
-static void delete_json(cJSON **jsonp)
-{
-	cJSON_Delete(*jsonp);
-}
-
-int inventory_write_json(const struct inventory *inventory, struct buffer *out)
-{
-	CLEANUP(delete_json) cJSON *json = cJSON_CreateObject();
-	CLEANUP_FREE char *text = NULL;
-	cJSON *list;
-
-	if (!json || !cJSON_AddNumberToObject(json, "schema", 1) ||
-	    !(list = cJSON_AddArrayToObject(json, "adapters")))
-		return -ENOMEM;
-	for (size_t i = 0; i < inventory->n_entries; i++)
-		if (!add_entry(list, &inventory->entries[i]))
-			return -ENOMEM;
-	text = cJSON_PrintUnformatted(json);
-	if (!text)
-		return -ENOMEM;
-	buffer_append_string(out, text);
-	return out->failed ? -ENOMEM : 0;
 }
 
 void inventory_fini(struct inventory *inventory)
 {
 	registry_fini(&inventory->registry);
 	for (size_t i = 0; i < inventory->n_entries; i++) {
-		free(inventory->entries[i].name);
+		dropin_fini(&inventory->entries[i].dropin);
 		free(inventory->entries[i].file);
 	}
 	free(inventory->entries);

@@ -5,22 +5,29 @@
 
 #include <stdbool.h>
 
+#include "core/dropin.h"
 #include "core/loader.h"
 #include "core/registry.h"
 
 struct inventory_entry {
-	char *name;                     /* of the instance; with nothing configured, the adapter's id */
-	bool required;
-	const struct adapter *adapter;  /* NULL: could not be loaded */
-	const struct instance *instance; /* NULL: not in the registry; owned by the registry */
-	char *file;                     /* the plugin that was meant; NULL: none was found */
-	struct failure failure;
+	struct dropin dropin;
+	bool demanded;                   /* it must serve, whatever the files say */
+	const struct adapter *adapter;   /* NULL: not loaded */
+	const struct instance *instance; /* NULL: not in the registry, which owns it */
+	char *file;                      /* the plugin that was meant; NULL: none was found */
+};
+
+enum inventory_state {
+	STATE_ACTIVE,
+	STATE_FAILED,
+	STATE_DISABLED,
+	STATE_MASKED,
 };
 
 struct inventory {
 	struct loader loader;
 	struct registry registry;
-	struct inventory_entry *entries; /* in the order asked for */
+	struct inventory_entry *entries; /* in the order in which they are to stand */
 	size_t n_entries;
 };
 
@@ -30,22 +37,26 @@ extern const char *const inventory_default_names[];
 /* 1 to 64 characters [a-z0-9_-]. */
 bool inventory_name_valid(struct berth_text name);
 
-/* Adds an instance of the adapter of that name. -ENOMEM. */
-int inventory_add(struct inventory *inventory, struct berth_text name);
+/* Adds an instance; the drop-in is then the inventory's. -ENOMEM. */
+int inventory_add(struct inventory *inventory, struct dropin *dropin);
 
-/* Makes an instance required; -ENOENT where it has not been added. */
+/* Demands that an instance serves; -ENOENT where it has not been added. */
 int inventory_require(struct inventory *inventory, const char *name);
 
-/* Loads and opens all instances and enters them in the registry; what fails has its
- * reason in its entry. Returns how many required instances are not there. [set-up] */
+/* Loads and opens the instances that are enabled and enters them in the registry; what
+ * fails has its reasons in its drop-in. Returns how many required instances are not
+ * there. [set-up] */
 size_t inventory_start(struct inventory *inventory, const struct workspace *workspace);
 
-/* Logs a line for each instance that is not there: what, where, what was expected
- * and found, what to do. */
-void inventory_log_failures(const struct inventory *inventory);
+enum inventory_state inventory_state(const struct inventory_entry *entry);
+bool inventory_is_required(const struct inventory_entry *entry);
 
-/* Appends {"schema":1,"adapters":[...]}; -ENOMEM. */
-int inventory_write_json(const struct inventory *inventory, struct buffer *out);
+/* How many instances that are enabled are not there. */
+size_t inventory_n_failed(const struct inventory *inventory);
+
+/* Logs a line for each reason why an instance is not there: what, where, what was
+ * expected and found, what to do. */
+void inventory_log_failures(const struct inventory *inventory);
 
 /* Closes all instances and frees everything. [set-up] */
 void inventory_fini(struct inventory *inventory);

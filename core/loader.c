@@ -5,6 +5,12 @@
  * message for three faults; and it searches LD_LIBRARY_PATH for bare names. Ours binds
  * at once, locally and for good, keeps the words of the dynamic linker and gets absolute paths
  * only. The stock loader is removed, since libltdl falls back to it silently.
+ *
+ * The stamp that was checked and the code that runs come from one open descriptor:
+ * the linker is given /proc/self/fd/N. It tells libraries apart by the names under
+ * which it opened them, so a descriptor stays open for good, lest its number come
+ * again. A file that is overwritten in place is only guarded against by a pin: then a
+ * copy in sealed memory is what is checked and run.
  */
 #include "config.h"
 
@@ -15,30 +21,41 @@
 #include <libltdl/lt_dlloader.h>
 #include <limits.h>
 #include <ltdl.h>
+#include <openssl/evp.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "core/cleanup.h"
+#include "core/io.h"
 #include "core/wire.h"
 
 /* ---- The loader that libltdl is given ---- */
 
-/* What the dynamic linker said last; used during set-up only. */
+/* The descriptor of the plugin that is being linked, and what the dynamic linker said
+ * last; used during set-up only. */
+static int linking_fd = -1;
 static struct error linker_words;
 
 static lt_module module_open(lt_user_data data, const char *filename, lt_dladvise advise)
 {
-	void *module = NULL;
+	char path[64];
+	void *module;
 
 	(void)data;
 	(void)advise;
-	if (filename && filename[0] == '/')
-		module = dlopen(filename, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+	if (linking_fd < 0 || !filename)
+		return NULL;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", linking_fd);
+	module = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 	if (!module) {
 		const char *words = dlerror();
+		bool ours = strncmp(words, path, strlen(path)) == 0;
 
-		error_set(&linker_words, 0, "%s", words ? words : "not an absolute path");
+		/* People know the file by its name. */
+		error_set(&linker_words, 0, "%s%s", ours ? filename : "", ours ? words + strlen(path) : words);
 	}
 	return module;
 }
@@ -54,6 +71,10 @@ static void *find_symbol(lt_user_data data, lt_module module, const char *name)
 	(void)data;
 	return dlsym(module, name);
 }
+
+/* libtool makes this list where a program is linked with -dlpreopen; without, it is
+ * not there. A module begins with its archive's name at no address. */
+extern const lt_dlsymlist lt__PROGRAM__LTX_preloaded_symbols[] __attribute__((weak));
 
 /* In the memory of its own that libltdl frees at the end. */
 static lt_dlvtable *make_loader(void)
@@ -84,6 +105,8 @@ int loader_init(struct loader *loader, struct error *error)
 		free(own);
 		return error_set(error, -ENOMEM, "libltdl: no memory for a loader");
 	}
+	if (lt__PROGRAM__LTX_preloaded_symbols && lt_dlpreload(lt__PROGRAM__LTX_preloaded_symbols) != 0)
+		return error_set(error, -EIO, "libltdl: %s", lt_dlerror());
 	free(lt_dlloader_remove("lt_dlopen"));
 	if (lt_dlloader_find("lt_dlopen"))
 		return error_set(error, -EIO, "libltdl: its own loader cannot be removed");
@@ -158,14 +181,58 @@ static int register_adapter(struct adapter *adapter, lt_dlhandle handle, struct 
 	return 0;
 }
 
-/* ---- Loading ---- */
+/* ---- Pinning ---- */
 
-static int link_plugin(const char *file, lt_dlhandle *handlep, struct failure *failure)
+/* Copies a file into memory that nobody can change any more, and writes the digest of
+ * the copy. Returns its descriptor. */
+static int seal(int from, char sha256[65], struct failure *failure)
+{
+	CLEANUP_CLOSE int fd = memfd_create("berth-plugin", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+	bool fine = fd >= 0 && context && EVP_DigestInit_ex(context, EVP_sha256(), NULL);
+	char block[65536];
+	ssize_t n = 1;
+
+	while (fine && n > 0) {
+		n = read(from, block, sizeof block);
+		fine = n >= 0 && EVP_DigestUpdate(context, block, (size_t)n) && io_write_all(fd, block, (size_t)n) == 0;
+	}
+	fine = fine && EVP_DigestFinal_ex(context, digest, NULL) &&
+	       fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0;
+	EVP_MD_CTX_free(context);
+	if (!fine)
+		return failure_set(failure, FAILURE_PLUGIN_UNREADABLE, "a file that can be copied and hashed", "%s",
+				   errno ? strerror(errno) : "no digest");
+	for (size_t i = 0; i < 32; i++)
+		snprintf(sha256 + 2 * i, 3, "%02x", digest[i]);
+	return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+/* Puts a sealed copy in the place of *fdp, if it is what was pinned. */
+static int pin(int *fdp, const char *sha256, struct adapter *adapter, struct failure *failure)
+{
+	int fd = seal(*fdp, adapter->sha256, failure);
+
+	if (fd < 0)
+		return fd;
+	close(*fdp);
+	*fdp = fd;
+	if (strcasecmp(adapter->sha256, sha256) == 0)
+		return 0;
+	return failure_set(failure, FAILURE_CHECKSUM_MISMATCH, sha256, "%s", adapter->sha256);
+}
+
+/* ---- Linking ---- */
+
+static int link_plugin(const struct adapter *adapter, lt_dlhandle *handlep, struct failure *failure)
 {
 	lt_dlhandle handle;
 
 	error_set(&linker_words, 0, "libltdl has no memory");
-	handle = lt_dlopen(file);
+	linking_fd = adapter->fd;
+	handle = lt_dlopen(adapter->file);
+	linking_fd = -1;
 	if (!handle)
 		return failure_set(failure, FAILURE_NOT_LINKABLE, "every library and symbol that it needs", "%s",
 				   linker_words.text);
@@ -177,6 +244,8 @@ static void adapter_free(struct adapter *adapter)
 {
 	if (!adapter)
 		return;
+	if (adapter->fd >= 0 && !adapter->linked)
+		close(adapter->fd);
 	pthread_mutex_destroy(&adapter->lock);
 	stamp_fini(&adapter->stamp);
 	free(adapter->file);
@@ -217,35 +286,106 @@ static int find_plugin(const struct loader *loader, const char *id, char **filep
 	return failure_set(failure, FAILURE_PLUGIN_NOT_FOUND, "the plugin of that adapter", "no %s", tried);
 }
 
-int loader_load(struct loader *loader, const char *id, struct adapter **adapterp, char **filep,
+/* ---- Adapters that are linked in ---- */
+
+/* Whether the archive is that of the adapter: libltdl only finds those whose names are
+ * of letters, digits and _. */
+static bool is_archive_of(const char *name, const char *id)
+{
+	for (; *id; id++, name++)
+		if (*name != (*id == '-' ? '_' : *id))
+			return false;
+	return *name == '.';
+}
+
+/* The name under which libltdl has the adapter; NULL where it is not linked in. */
+static const char *linked_in(const char *id)
+{
+	const lt_dlsymlist *symbol = lt__PROGRAM__LTX_preloaded_symbols;
+
+	for (; symbol && symbol->name; symbol++)
+		if (!symbol->address && is_archive_of(symbol->name, id))
+			return symbol->name;
+	return NULL;
+}
+
+/* The stamp lies in the program itself. */
+static int load_linked_in(const char *name, const char *id, struct adapter *adapter, lt_dlhandle *handlep,
+			  struct failure *failure)
+{
+	lt_dladvise advise;
+	int rc;
+
+	adapter->fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	if (adapter->fd < 0)
+		return failure_set(failure, FAILURE_PLUGIN_UNREADABLE, "a program that can be read", "%s", strerror(errno));
+	rc = stamp_read(adapter->fd, id, &adapter->stamp, failure);
+	if (rc < 0)
+		return rc;
+	if (lt_dladvise_init(&advise) != 0 || lt_dladvise_preload(&advise) != 0)
+		return failure_set(failure, FAILURE_NO_MEMORY, "memory", "none");
+	*handlep = lt_dlopenadvise(name, advise);
+	lt_dladvise_destroy(&advise);
+	return *handlep ? 0 : failure_set(failure, FAILURE_NOT_LINKABLE, "an adapter that is linked in", "%s", lt_dlerror());
+}
+
+/* ---- Loading ---- */
+
+/* An adapter that is there already must be what is pinned now. */
+static int check_known(const struct adapter *known, const char *sha256, struct failure *failure)
+{
+	if (!sha256 || strcasecmp(known->sha256, sha256) == 0)
+		return 0;
+	return failure_set(failure, FAILURE_CHECKSUM_MISMATCH, sha256, "%s",
+			   *known->sha256 ? known->sha256 : "the adapter, loaded for another instance without a pin");
+}
+
+static int load_plugin(const struct loader *loader, const char *id, const char *sha256, struct adapter *adapter,
+		       char **filep, lt_dlhandle *handlep, struct failure *failure)
+{
+	int rc;
+
+	adapter->fd = find_plugin(loader, id, filep, failure);
+	if (adapter->fd < 0)
+		return -EINVAL;
+	adapter->file = strdup(*filep);
+	if (!adapter->file)
+		return failure_set(failure, FAILURE_NO_MEMORY, "memory", "none");
+	rc = sha256 ? pin(&adapter->fd, sha256, adapter, failure) : 0;
+	if (rc == 0)
+		rc = stamp_read(adapter->fd, NULL, &adapter->stamp, failure);
+	if (rc == 0 && strcmp(adapter->stamp.id, id) != 0)
+		rc = failure_set(failure, FAILURE_ID_MISMATCH, id, "the adapter %s", adapter->stamp.id);
+	return rc == 0 ? link_plugin(adapter, handlep, failure) : rc;
+}
+
+int loader_load(struct loader *loader, const char *id, const char *sha256, struct adapter **adapterp, char **filep,
 		struct failure *failure)
 {
 	CLEANUP(adapter_freep) struct adapter *adapter = NULL;
-	CLEANUP_CLOSE int fd = -1;
 	lt_dlhandle handle = NULL;
+	const char *name;
 	int rc;
 
+	*filep = NULL;
 	for (struct adapter *known = loader->adapters; known; known = known->next)
 		if (strcmp(known->stamp.id, id) == 0) {
-			*filep = strdup(known->file);
+			*filep = known->file ? strdup(known->file) : NULL;
 			*adapterp = known;
-			return 0;
+			return check_known(known, sha256, failure);
 		}
-	*filep = NULL;
-	fd = find_plugin(loader, id, filep, failure);
-	if (fd < 0)
-		return fd;
 	adapter = calloc(1, sizeof *adapter);
-	if (!adapter || pthread_mutex_init(&adapter->lock, NULL) != 0 || !(adapter->file = strdup(*filep)))
+	if (!adapter)
 		return failure_set(failure, FAILURE_NO_MEMORY, "memory", "none");
-	rc = stamp_read(fd, &adapter->stamp, failure);
+	adapter->fd = -1;
+	pthread_mutex_init(&adapter->lock, NULL);
+	name = sha256 ? NULL : linked_in(id);
+	rc = name ? load_linked_in(name, id, adapter, &handle, failure) :
+		    load_plugin(loader, id, sha256, adapter, filep, &handle, failure);
 	if (rc < 0)
 		return rc;
-	if (strcmp(adapter->stamp.id, id) != 0)
-		return failure_set(failure, FAILURE_ID_MISMATCH, id, "the adapter %s", adapter->stamp.id);
-	rc = link_plugin(adapter->file, &handle, failure);
-	if (rc < 0)
-		return rc;
+	/* Its code is in the process now: whatever comes, the number must not come again. */
+	adapter->linked = true;
 	rc = register_adapter(adapter, handle, failure);
 	if (rc < 0)
 		return rc;

@@ -14,7 +14,10 @@
 struct adapter {
 	struct adapter *next;
 	struct stamp stamp;
-	char *file;               /* absolute */
+	char *file;               /* absolute; NULL: linked into the program */
+	int fd;                   /* what was loaded; open for good, see loader.c */
+	bool linked;
+	char sha256[65];          /* what it was pinned to; "" where it was not */
 	struct berth_adapter ops; /* our copy */
 	pthread_mutex_t lock;     /* held around each call by BERTH_THREADS_ONE */
 };
@@ -34,10 +37,10 @@ int loader_init(struct loader *loader, struct error *error);
 int loader_add_dir(struct loader *loader, const char *dir, struct error *error);
 
 /* Finds ID.so in the directories, checks its stamp, loads and registers it; the
- * second time the adapter is there already. *filep is the file that was meant, also
- * on failure (then to be freed by the caller), or NULL where none was found.
- * [set-up] */
-int loader_load(struct loader *loader, const char *id, struct adapter **adapterp, char **filep,
+ * second time the adapter is there already. sha256: the digest, in hex, that the file
+ * must have, or NULL. *filep is the file that was meant, also on failure, to be freed
+ * by the caller, or NULL where none was found. [set-up] */
+int loader_load(struct loader *loader, const char *id, const char *sha256, struct adapter **adapterp, char **filep,
 		struct failure *failure);
 
 /* Forgets the adapters; their code stays in the process. No instance may be left. */

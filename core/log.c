@@ -7,7 +7,30 @@
 
 #include <berth/adapter.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
+
+static int lowest = BERTH_LOG_WARNING;
+
+void log_set_level(int level)
+{
+	lowest = level;
+}
+
+int log_level(const char *name)
+{
+	static const char *const names[] = {
+		[BERTH_LOG_DEBUG] = "debug",
+		[BERTH_LOG_INFO] = "info",
+		[BERTH_LOG_WARNING] = "warning",
+		[BERTH_LOG_ERROR] = "error",
+	};
+
+	for (int level = BERTH_LOG_DEBUG; level <= BERTH_LOG_ERROR; level++)
+		if (strcmp(names[level], name) == 0)
+			return level;
+	return 0;
+}
 
 void log_write(int level, const char *name, const char *format, ...)
 {
@@ -24,7 +47,7 @@ void log_write_va(int level, const char *name, const char *format, va_list args)
 	size_t len;
 	int n;
 
-	if (level < BERTH_LOG_WARNING)
+	if (level < lowest)
 		return;
 	n = snprintf(line, 128, "berth: %s%s", name ? name : "", name ? ": " : "");
 	len = n < 0 ? 0 : n > 127 ? 127 : (size_t)n;

@@ -5,8 +5,14 @@
 
 #include <stdarg.h>
 
+/* Lines below this urgency are not written; BERTH_LOG_WARNING to begin with. [set-up] */
+void log_set_level(int level);
+
+/* The urgency that is called debug, info, warning or error; 0 for anything else. */
+int log_level(const char *name);
+
 /* Writes "berth: text", or "berth: name: text" where there is a name. level is
- * BERTH_LOG_*; what is below a warning is not written. Control characters are
+ * BERTH_LOG_*. Control characters are
  * shown as ?, long lines are cut. [any thread] */
 __attribute__((format(printf, 3, 4)))
 void log_write(int level, const char *name, const char *format, ...);

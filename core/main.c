@@ -12,46 +12,25 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/batch.h"
 #include "core/cleanup.h"
-#include "core/inventory.h"
+#include "core/io.h"
 #include "core/json_writer.h"
-#include "core/log.h"
 #include "core/options.h"
+#include "core/report.h"
+#include "core/setup.h"
+#include "core/status.h"
 #include "core/table.h"
 #include "core/text.h"
 #include "inline/json_reader.h"
-#include "inline/workspace_label.h"
-
-enum status {
-	STATUS_DONE = 0,
-	STATUS_REFUSED = 1, /* by the registry or the runtime */
-	STATUS_USAGE = 2,
-	STATUS_SETUP = 3,
-};
 
 struct program {
 	struct options options;
-	struct inventory inventory;
+	struct setup setup;
 	int in_fd, out_fd; /* the standard ones, out of reach of plugins */
-	struct workspace workspace;
-	size_t n_missing; /* required adapters that are not there */
-	char *cwd, *workspace_id, *data_dir; /* memory of its texts, where they are not borrowed */
 };
-
-__attribute__((format(printf, 2, 3)))
-static enum status complain(enum status status, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	log_write_va(BERTH_LOG_ERROR, NULL, format, args);
-	va_end(args);
-	return status;
-}
 
 /* ---- Descriptors ---- */
 
@@ -79,123 +58,9 @@ static enum status take_descriptors(struct program *program)
 
 static enum status print(const struct program *program, const struct buffer *text)
 {
-	int rc = text->failed ? -ENOMEM : batch_write_all(program->out_fd, text->data, text->len);
+	int rc = text->failed ? -ENOMEM : io_write_all(program->out_fd, text->data, text->len);
 
 	return rc < 0 ? complain(STATUS_SETUP, "standard output: %s", strerror(-rc)) : STATUS_DONE;
-}
-
-/* ---- Set-up ---- */
-
-static enum status no_memory(void)
-{
-	return complain(STATUS_SETUP, "no memory");
-}
-
-/* $XDG_DATA_HOME/berth, else ~/.local/share/berth; NULL where that is no directory. */
-static enum status default_data_dir(char **dirp)
-{
-	const char *xdg = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
-	CLEANUP_FREE char *dir = NULL;
-	struct stat st;
-	int n = 0;
-
-	/* By its specification a relative one is to be ignored. */
-	if (xdg && xdg[0] == '/')
-		n = asprintf(&dir, "%s/berth", xdg);
-	else if (home && home[0] == '/')
-		n = asprintf(&dir, "%s/.local/share/berth", home);
-	if (n < 0) {
-		dir = NULL;
-		return no_memory();
-	}
-	if (dir && stat(dir, &st) == 0 && S_ISDIR(st.st_mode))
-		*dirp = STEAL(dir);
-	return STATUS_DONE;
-}
-
-static enum status set_workspace(struct program *program)
-{
-	const struct options *options = &program->options;
-	struct workspace *workspace = &program->workspace;
-	enum status status = STATUS_DONE;
-	struct berth_text label;
-
-	if (options->workspace_root) {
-		workspace->root = berth_text(options->workspace_root);
-	} else {
-		program->cwd = getcwd(NULL, 0);
-		if (!program->cwd)
-			return complain(STATUS_SETUP, "the current directory cannot be found: %s; give --workspace-root",
-					strerror(errno));
-		workspace->root = berth_text(program->cwd);
-	}
-	label = workspace_label(workspace->root);
-	if (options->workspace_id)
-		workspace->id = berth_text(options->workspace_id);
-	else if (asprintf(&program->workspace_id, "local:%.*s", (int)label.len, label.ptr) >= 0)
-		workspace->id = berth_text(program->workspace_id);
-	else
-		return no_memory();
-	if (!utf8_valid(workspace->id.ptr, workspace->id.len))
-		return complain(STATUS_USAGE, "--workspace-id: UTF-8 is expected");
-	if (options->data_dir)
-		workspace->data_dir = berth_text(*options->data_dir ? options->data_dir : NULL);
-	else if ((status = default_data_dir(&program->data_dir)) == STATUS_DONE)
-		workspace->data_dir = berth_text(program->data_dir);
-	return status;
-}
-
-static enum status add_adapter(struct program *program, struct berth_text name)
-{
-	if (!inventory_name_valid(name))
-		return complain(STATUS_USAGE, "--adapters: \"%.*s\": a name of 1 to 64 characters [a-z0-9_-] is expected",
-				name.len > 80 ? 80 : (int)name.len, name.ptr);
-	return inventory_add(&program->inventory, name) < 0 ? no_memory() : STATUS_DONE;
-}
-
-static enum status select_adapters(struct program *program)
-{
-	const struct options *options = &program->options;
-	enum status status = STATUS_DONE;
-
-	if (!options->adapters)
-		for (size_t i = 0; inventory_default_names[i] && status == STATUS_DONE; i++)
-			status = add_adapter(program, berth_text(inventory_default_names[i]));
-	for (const char *p = options->adapters; p && status == STATUS_DONE;) {
-		size_t len = strcspn(p, ",");
-
-		status = add_adapter(program, (struct berth_text){ p, len });
-		p = p[len] ? p + len + 1 : NULL;
-	}
-	for (size_t i = 0; i < options->n_required && status == STATUS_DONE; i++)
-		if (inventory_require(&program->inventory, options->required[i]) < 0)
-			status = complain(STATUS_SETUP, "--require %.80s: no such adapter is selected; add it to --adapters",
-					  options->required[i]);
-	return status;
-}
-
-static enum status set_up(struct program *program)
-{
-	const struct options *options = &program->options;
-	struct loader *loader = &program->inventory.loader;
-	enum status status;
-	struct error error;
-	int rc;
-
-	status = set_workspace(program);
-	if (status != STATUS_DONE)
-		return status;
-	rc = loader_init(loader, &error);
-	for (size_t i = 0; i < options->n_adapter_dirs && rc == 0; i++)
-		rc = loader_add_dir(loader, options->adapter_dirs[i], &error);
-	if (rc == 0 && options->n_adapter_dirs == 0)
-		rc = loader_add_dir(loader, ADAPTER_DIR, &error);
-	if (rc < 0)
-		return complain(STATUS_SETUP, "%s", error.text);
-	status = select_adapters(program);
-	if (status == STATUS_DONE)
-		program->n_missing = inventory_start(&program->inventory, &program->workspace);
-	return status;
 }
 
 /* ---- Requests ---- */
@@ -220,6 +85,15 @@ static void add_number(struct buffer *line, const char *key, const char *number)
 	buffer_append_string(line, number);
 }
 
+/* Of lists and transcripts: what was given, else what is configured. */
+static void add_limit(const struct program *program, struct buffer *line)
+{
+	char number[32];
+
+	snprintf(number, sizeof number, "%.0f", settings_number(program->setup.config.settings, "limit_items"));
+	add_number(line, "limit", program->options.limit ? program->options.limit : number);
+}
+
 static enum status add_argument(struct buffer *line, const char *key, const char *argument)
 {
 	if (!add_string(line, key, berth_text(argument)))
@@ -227,16 +101,21 @@ static enum status add_argument(struct buffer *line, const char *key, const char
 	return STATUS_DONE;
 }
 
+static size_t line_max(const struct program *program)
+{
+	return (size_t)settings_number(program->setup.config.settings, "limit_line_bytes");
+}
+
 /* Reads standard input to its end; more than a request may have is refused. */
 static enum status read_content(const struct program *program, struct buffer *content)
 {
 	ssize_t n = 1;
 
-	while (n > 0 && content->len <= BATCH_LINE_MAX) {
+	while (n > 0 && content->len <= line_max(program)) {
 		char *end = buffer_reserve(content, 65536);
 
 		if (!end)
-			return no_memory();
+			return complain_no_memory();
 		n = read(program->in_fd, end, 65536);
 		if (n < 0 && errno == EINTR)
 			n = 1;
@@ -245,8 +124,8 @@ static enum status read_content(const struct program *program, struct buffer *co
 		else
 			content->len += (size_t)n;
 	}
-	if (content->len > BATCH_LINE_MAX)
-		return complain(STATUS_USAGE, "standard input: at most %d bytes are expected", BATCH_LINE_MAX);
+	if (content->len > line_max(program))
+		return complain(STATUS_USAGE, "standard input: at most %zu bytes are expected", line_max(program));
 	return STATUS_DONE;
 }
 
@@ -339,7 +218,7 @@ static enum status make_request(const struct program *program, struct buffer *li
 		status = add_argument(line, requests[command].keys[i], options->arguments[i]);
 	if (options->host && status == STATUS_DONE)
 		status = add_argument(line, "host_id", options->host);
-	add_number(line, "limit", options->limit);
+	add_limit(program, line);
 	add_number(line, "start", options->start);
 	if (command == COMMAND_SPAWN && status == STATUS_DONE)
 		status = add_spawn(options, line);
@@ -352,7 +231,7 @@ static enum status make_request(const struct program *program, struct buffer *li
 	if (command == COMMAND_INPUT && status == STATUS_DONE)
 		status = add_input(program, line);
 	buffer_append_char(line, '}');
-	return line->failed ? no_memory() : status;
+	return line->failed ? complain_no_memory() : status;
 }
 
 /* ---- Commands ---- */
@@ -374,7 +253,7 @@ static enum status show(const struct program *program, enum table_kind kind, str
 	CLEANUP(buffer_fini) struct buffer text = { 0 };
 
 	if (answer->failed)
-		return no_memory();
+		return complain_no_memory();
 	if (program->options.json) {
 		buffer_append_char(answer, '\n');
 		return print(program, answer);
@@ -391,7 +270,7 @@ static enum status run_request(struct program *program)
 
 	if (status != STATUS_DONE)
 		return status;
-	batch_answer(&program->inventory.registry, (struct berth_text){ line.data, line.len }, &scratch, &answer);
+	batch_answer(&program->setup.inventory.registry, (struct berth_text){ line.data, line.len }, &scratch, &answer);
 	whole = (struct berth_text){ answer.data, answer.len };
 	if (table_find(whole, "error").ptr) {
 		table_write_error(&text, whole);
@@ -410,19 +289,102 @@ static enum status run_adapters(struct program *program)
 	CLEANUP(buffer_fini) struct buffer answer = { 0 };
 	enum status status;
 
-	if (inventory_write_json(&program->inventory, &answer) < 0)
-		return no_memory();
+	if (report_adapters(&program->setup.inventory, &answer) < 0)
+		return complain_no_memory();
 	status = show(program, TABLE_ADAPTERS, &answer);
-	return status == STATUS_DONE && program->n_missing > 0 ? STATUS_SETUP : status;
+	if (program->setup.n_missing > 0 || program->setup.config.failures.n > 0)
+		return STATUS_SETUP;
+	return status;
 }
 
 static enum status run_batch(struct program *program)
 {
 	struct error error;
 
-	if (batch_run(&program->inventory.registry, program->in_fd, program->out_fd, &error) < 0)
+	if (batch_run(&program->setup.inventory.registry, program->in_fd, program->out_fd, line_max(program), &error) < 0)
 		return complain(STATUS_SETUP, "%s", error.text);
 	return STATUS_DONE;
+}
+
+/* What a plugin says of itself. Nothing of it is run, and nothing configured matters. */
+static enum status run_inspect(struct program *program)
+{
+	CLEANUP(buffer_fini) struct buffer answer = { 0 };
+	CLEANUP_CLOSE int fd = -1;
+	const char *file = program->options.arguments[1];
+	struct stamp stamp = { .n_options = 0 };
+	struct failure failure;
+
+	if (strcmp(program->options.arguments[0], "inspect") != 0)
+		return complain(STATUS_USAGE, "adapters: usage: berth adapters [inspect FILE]");
+	fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return complain(STATUS_SETUP, "%s: %s", file, strerror(errno));
+	if (stamp_read(fd, NULL, &stamp, &failure) < 0)
+		return complain(STATUS_SETUP, "%s: %s: expected %s, found %s; %s", file, failure_code_name(failure.code),
+				failure.expected, failure.found.text, failure_hint(failure.code));
+	if (report_stamp(&stamp, &answer) < 0)
+		answer.failed = true;
+	stamp_fini(&stamp);
+	return show(program, TABLE_STAMP, &answer);
+}
+
+/* The settings that are in force, and what would have been said of them. */
+static enum status run_config(struct program *program)
+{
+	CLEANUP(buffer_fini) struct buffer answer = { 0 };
+
+	if (report_config(program->setup.config.settings, &answer) < 0)
+		return complain_no_memory();
+	setup_log_failures(&program->setup);
+	return show(program, TABLE_CONFIG, &answer);
+}
+
+/* Reports all that is wrong, not only what comes first. */
+static enum status run_check(struct program *program)
+{
+	CLEANUP(buffer_fini) struct buffer text = { 0 };
+	enum status status = setup_start(&program->setup);
+	char line[128];
+	size_t n;
+
+	if (status != STATUS_DONE)
+		return status;
+	n = inventory_n_failed(&program->setup.inventory);
+	setup_log_failures(&program->setup);
+	inventory_log_failures(&program->setup.inventory);
+	if (program->setup.config.failures.n > 0 || program->setup.n_missing > 0 || n > 0)
+		return STATUS_SETUP;
+	snprintf(line, sizeof line, "all well: %zu of %zu instances would serve, the others are switched off\n",
+		 program->setup.inventory.registry.n_instances, program->setup.inventory.n_entries);
+	buffer_append_string(&text, line);
+	return print(program, &text);
+}
+
+static enum status run_command(struct program *program)
+{
+	enum command command = program->options.command;
+	enum status status;
+
+	if (command == COMMAND_ADAPTERS && program->options.arguments[0])
+		return run_inspect(program);
+	if (command == COMMAND_CONFIG)
+		return run_config(program);
+	if (command == COMMAND_CHECK)
+		return run_check(program);
+	setup_log_failures(&program->setup);
+	/* The inventory is what one looks at when something is wrong. */
+	if (program->setup.config.failures.n > 0 && command != COMMAND_ADAPTERS)
+		return STATUS_SETUP;
+	status = setup_start(&program->setup);
+	if (status != STATUS_DONE)
+		return status;
+	if (command == COMMAND_ADAPTERS)
+		return run_adapters(program);
+	inventory_log_failures(&program->setup.inventory);
+	if (program->setup.n_missing > 0)
+		return STATUS_SETUP;
+	return command == COMMAND_BATCH ? run_batch(program) : run_request(program);
 }
 
 static enum status run(struct program *program)
@@ -441,15 +403,11 @@ static enum status run(struct program *program)
 		buffer_append_string(&text, version);
 		return print(program, &text);
 	}
-	status = set_up(program);
+	status = program->options.command == COMMAND_ADAPTERS && program->options.arguments[0] ?
+			 STATUS_DONE : setup_load(&program->setup, &program->options);
 	if (status != STATUS_DONE)
 		return status;
-	if (program->options.command == COMMAND_ADAPTERS)
-		return run_adapters(program);
-	inventory_log_failures(&program->inventory);
-	if (program->n_missing > 0)
-		return STATUS_SETUP;
-	return program->options.command == COMMAND_BATCH ? run_batch(program) : run_request(program);
+	return run_command(program);
 }
 
 int main(int argc, char **argv)
@@ -464,10 +422,7 @@ int main(int argc, char **argv)
 		status = complain(STATUS_USAGE, "%s", error.text);
 	if (status == STATUS_DONE)
 		status = run(&program);
-	inventory_fini(&program.inventory);
+	setup_fini(&program.setup);
 	options_fini(&program.options);
-	free(program.cwd);
-	free(program.workspace_id);
-	free(program.data_dir);
 	return (int)status;
 }

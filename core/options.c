@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/log.h"
 #include "inline/json_reader.h"
 
 #define BIT(command) (1u << (command))
@@ -18,20 +19,23 @@
 
 static const struct {
 	const char *name, *arguments;
-	int n_arguments;
+	int n_arguments, n_optional; /* at least, and how many more */
 	const char *help;
 } commands[N_COMMANDS] = {
-	[COMMAND_RUNTIMES] = { "runtimes", "", 0, "list the runtimes" },
-	[COMMAND_HOSTS] = { "hosts", "", 0, "list the hosts" },
-	[COMMAND_WORKERS] = { "workers", "", 0, "list the workers" },
-	[COMMAND_WORKER] = { "worker", "RUNTIME WORKER", 2, "show one worker" },
-	[COMMAND_SPAWN] = { "spawn", "RUNTIME", 1, "spawn a worker" },
-	[COMMAND_STOP] = { "stop", "RUNTIME WORKER", 2, "stop a worker" },
-	[COMMAND_INPUT] = { "input", "RUNTIME WORKER TEXT|-", 3, "send input to a worker; - reads it" },
-	[COMMAND_TRANSCRIPT] = { "transcript", "RUNTIME WORKER", 2, "read a worker's transcript" },
-	[COMMAND_CONNECT_POINTS] = { "connect-points", "RUNTIME WORKER", 2, "list where a worker can be reached" },
-	[COMMAND_ADAPTERS] = { "adapters", "", 0, "list the adapters, and why one is not there" },
-	[COMMAND_BATCH] = { "batch", "", 0, "answer JSON requests, one a line, on standard input" },
+	[COMMAND_RUNTIMES] = { "runtimes", "", 0, 0, "list the runtimes" },
+	[COMMAND_HOSTS] = { "hosts", "", 0, 0, "list the hosts" },
+	[COMMAND_WORKERS] = { "workers", "", 0, 0, "list the workers" },
+	[COMMAND_WORKER] = { "worker", "RUNTIME WORKER", 2, 0, "show one worker" },
+	[COMMAND_SPAWN] = { "spawn", "RUNTIME", 1, 0, "spawn a worker" },
+	[COMMAND_STOP] = { "stop", "RUNTIME WORKER", 2, 0, "stop a worker" },
+	[COMMAND_INPUT] = { "input", "RUNTIME WORKER TEXT|-", 3, 0, "send input to a worker; - reads it" },
+	[COMMAND_TRANSCRIPT] = { "transcript", "RUNTIME WORKER", 2, 0, "read a worker's transcript" },
+	[COMMAND_CONNECT_POINTS] = { "connect-points", "RUNTIME WORKER", 2, 0, "list where a worker can be reached" },
+	[COMMAND_ADAPTERS] = { "adapters", "[inspect FILE]", 0, 2, "list the adapters, and why one is not there;\n"
+		"inspect: what a plugin says of itself, not run" },
+	[COMMAND_CHECK] = { "check", "", 0, 0, "find all that is wrong with the configuration" },
+	[COMMAND_CONFIG] = { "config", "", 0, 0, "show the settings, and where each comes from" },
+	[COMMAND_BATCH] = { "batch", "", 0, 0, "answer JSON requests, one a line, on standard input" },
 };
 
 /* What an option does with its argument. */
@@ -64,8 +68,10 @@ static const struct row {
 	OPTION("adapter-dir", "DIR", ADD_STRING, adapter_dirs, ALL, "where their plugins are; may be given several times"),
 	OPTION("require", "NAME", ADD_STRING, required, ALL, "end with status 3 unless this adapter serves;\n"
 		"may be given several times"),
+	OPTION("config-root", "DIR", SET_STRING, config_root, ALL, "take the configuration below DIR instead of /"),
+	OPTION("log-level", "LEVEL", SET_STRING, log_level, ALL, "debug, info, warning or error; default: warning"),
 	OPTION("json", NULL, SET_FLAG, json, ALL, "answer in JSON instead of tables"),
-	OPTION("limit", "N", SET_NUMBER, limit, LISTS, "how many items at the most; default: 200"),
+	OPTION("limit", "N", SET_NUMBER, limit, LISTS, "how many items at the most; default: 200,\nor what is configured"),
 	OPTION("host", "ID", SET_STRING, host, BIT(COMMAND_WORKERS), "workers of this host alone"),
 	OPTION("companion", NULL, SET_FLAG, companion, BIT(COMMAND_SPAWN), "a companion of the workspace (the default)"),
 	OPTION("orchestrator", NULL, SET_FLAG, orchestrator, BIT(COMMAND_SPAWN), "an orchestrator of the workspace"),
@@ -173,7 +179,8 @@ static int parse_command(int argc, char **argv, struct options *options, struct 
 		command++;
 	if (command == N_COMMANDS)
 		return error_set(error, -EINVAL, "%.60s: no such command; berth --help lists them", argv[optind]);
-	if (n_arguments != commands[command].n_arguments)
+	if (n_arguments != commands[command].n_arguments &&
+	    n_arguments != commands[command].n_arguments + commands[command].n_optional)
 		return error_set(error, -EINVAL, "%s: usage: berth %s%s%s", argv[optind], argv[optind],
 				 *commands[command].arguments ? " " : "", commands[command].arguments);
 	options->command = command;
@@ -188,6 +195,9 @@ static int check_combinations(const struct options *options, struct error *error
 		if (is_set(options, &rows[i]) && !(rows[i].commands & BIT(options->command)))
 			return error_set(error, -EINVAL, "--%s: does not go with %s", rows[i].name,
 					 commands[options->command].name);
+	if (options->log_level && log_level(options->log_level) == 0)
+		return error_set(error, -EINVAL, "--log-level %.60s: debug, info, warning or error is expected",
+				 options->log_level);
 	if (options->companion + options->orchestrator + (options->ticket != NULL) > 1)
 		return error_set(error, -EINVAL, "spawn: only one of --companion, --orchestrator and --ticket is expected");
 	if (!options->ticket != !options->role)

@@ -21,6 +21,8 @@ enum command {
 	COMMAND_TRANSCRIPT,
 	COMMAND_CONNECT_POINTS,
 	COMMAND_ADAPTERS,
+	COMMAND_CHECK,
+	COMMAND_CONFIG,
 	COMMAND_BATCH,
 	N_COMMANDS,
 };
@@ -30,8 +32,8 @@ enum { ARGUMENTS_MAX = 3 };
 /* All strings are borrowed from argv. NULL: not given. */
 struct options {
 	enum command command;
-	char *arguments[ARGUMENTS_MAX]; /* of the command */
-	const char *workspace_root, *workspace_id, *data_dir, *adapters;
+	char *arguments[ARGUMENTS_MAX]; /* of the command; NULL where one that may be left out is */
+	const char *workspace_root, *workspace_id, *data_dir, *adapters, *config_root, *log_level;
 	const char **adapter_dirs, **required; /* lists; to be freed */
 	size_t n_adapter_dirs, n_required;
 	const char *limit, *start, *segments; /* checked: whole numbers of 64 bits */

@@ -444,7 +444,8 @@ static int take_protocol(const struct members *top)
 	return rc;
 }
 
-int request_parse(struct berth_text line, struct buffer *scratch, struct request *request, struct error *error)
+int request_parse(struct berth_text line, uint64_t limit, struct buffer *scratch, struct request *request,
+		  struct error *error)
 {
 	struct members top = {
 		.where = "", .keys = top_keys, .n_keys = N_TOP_KEYS, .scratch = scratch, .error = error,
@@ -452,7 +453,7 @@ int request_parse(struct berth_text line, struct buffer *scratch, struct request
 	unsigned takes;
 	int rc;
 
-	*request = (struct request){ .limit = REQUEST_DEFAULT_LIMIT };
+	*request = (struct request){ .limit = limit };
 	buffer_cut(scratch, 0);
 	if (!buffer_reserve(scratch, line.len))
 		return error_set(error, -ENOMEM, "no memory for the line");

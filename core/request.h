@@ -40,10 +40,11 @@ struct request {
 	union request_block block; /* for the adapter, but for lists */
 };
 
-/* Reads the request in a line. scratch holds decoded strings; it is emptied first
+/* Reads the request in a line. limit: of lists that do not say. scratch holds decoded strings; it is emptied first
  * and must stay until the request is done with. Returns 0, -ENOMEM, or -EINVAL with
  * what and where in error; request->id is set as soon as it is known. */
-int request_parse(struct berth_text line, struct buffer *scratch, struct request *request, struct error *error);
+int request_parse(struct berth_text line, uint64_t limit, struct buffer *scratch, struct request *request,
+		  struct error *error);
 
 /* Appends the id as an answer gives it back: a number to the letter, a string with
  * no more escapes than needed. */

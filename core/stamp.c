@@ -75,13 +75,40 @@ static size_t align_up(size_t n, size_t align)
 	return (n + align - 1) & ~(align - 1);
 }
 
-/* Looks through the notes of a segment for ours; keeps its descriptor in *descp,
- * which is NULL until then. A second one is refused. What follows the header of a
- * note, and the next note, are aligned from the beginning of the segment on. */
-static int scan_notes(const char *notes, size_t size, size_t align, char **descp, size_t *lenp,
-		      struct failure *failure)
+/* A search for a stamp: for the only one in a plugin, or, where adapters are linked
+ * into the program, for the one of an id. */
+struct search {
+	const char *id; /* NULL: the only one */
+	char *desc;     /* NULL: not found yet; ends with a NUL that len does not count */
+	size_t len;
+};
+
+/* Keeps a descriptor if it is what is looked for. */
+static int keep_desc(struct search *search, const char *desc, size_t len, struct failure *failure)
+{
+	CLEANUP_FREE char *copy = NULL;
+
+	if (len > STAMP_DESC_MAX)
+		return invalid(failure, "a stamp of at most 65536 bytes", "a longer one");
+	copy = calloc(1, len + 1);
+	if (!copy)
+		return failure_set(failure, FAILURE_NO_MEMORY, "memory", "none");
+	memcpy(copy, desc, len);
+	if (search->id && (len < sizeof(struct stamp_head) || strcmp(copy + sizeof(struct stamp_head), search->id) != 0))
+		return 0;
+	if (search->desc)
+		return invalid(failure, "one stamp", "several");
+	search->desc = STEAL(copy);
+	search->len = len;
+	return 0;
+}
+
+/* Looks through the notes of a segment. What follows the header of a note, and the next
+ * note, are aligned from the beginning of the segment on. */
+static int scan_notes(const char *notes, size_t size, size_t align, struct search *search, struct failure *failure)
 {
 	ElfW(Nhdr) head;
+	int rc;
 
 	for (size_t at = 0; at < size && size - at >= sizeof head;) {
 		const char *name = notes + at + sizeof head;
@@ -94,15 +121,9 @@ static int scan_notes(const char *notes, size_t size, size_t align, char **descp
 			return not_a_plugin(failure, "a note that is longer than its segment");
 		if (head.n_type == BERTH_STAMP_TYPE && head.n_namesz == sizeof BERTH_STAMP_NAME &&
 		    memcmp(name, BERTH_STAMP_NAME, sizeof BERTH_STAMP_NAME) == 0) {
-			if (*descp)
-				return invalid(failure, "one stamp", "several");
-			if (head.n_descsz > STAMP_DESC_MAX)
-				return invalid(failure, "a stamp of at most 65536 bytes", "a longer one");
-			*descp = malloc((size_t)head.n_descsz + 1);
-			if (!*descp)
-				return failure_set(failure, FAILURE_NO_MEMORY, "memory", "none");
-			memcpy(*descp, notes + desc, head.n_descsz);
-			*lenp = head.n_descsz;
+			rc = keep_desc(search, notes + desc, head.n_descsz, failure);
+			if (rc < 0)
+				return rc;
 		}
 		at = align_up(desc + head.n_descsz, align);
 	}
@@ -116,7 +137,7 @@ static bool is_complete(const ElfW(Phdr) *header, uint64_t file_size)
 	return header->p_offset <= file_size && header->p_filesz <= file_size - header->p_offset;
 }
 
-static int find_desc(int fd, char **descp, size_t *lenp, struct failure *failure)
+static int find_desc(int fd, struct search *search, struct failure *failure)
 {
 	ElfW(Ehdr) elf;
 	ElfW(Phdr) header;
@@ -129,7 +150,7 @@ static int find_desc(int fd, char **descp, size_t *lenp, struct failure *failure
 	if (elf.e_ident[EI_CLASS] != class || elf.e_ident[EI_DATA] != order)
 		return failure_set(failure, FAILURE_FOREIGN_MACHINE, "the word size and byte order of this machine",
 				   "others");
-	if (elf.e_type != ET_DYN)
+	if (elf.e_type != ET_DYN && !(search->id && elf.e_type == ET_EXEC))
 		return not_a_plugin(failure, "an ELF file of another type");
 	if (fstat(fd, &st) < 0)
 		return not_a_plugin(failure, strerror(errno));
@@ -152,11 +173,11 @@ static int find_desc(int fd, char **descp, size_t *lenp, struct failure *failure
 			return failure_set(failure, FAILURE_NO_MEMORY, "memory", "none");
 		if (!read_at(fd, notes, header.p_filesz, header.p_offset))
 			return not_a_plugin(failure, "a file that ends too early");
-		rc = scan_notes(notes, header.p_filesz, header.p_align == 8 ? 8 : 4, descp, lenp, failure);
+		rc = scan_notes(notes, header.p_filesz, header.p_align == 8 ? 8 : 4, search, failure);
 		if (rc < 0)
 			return rc;
 	}
-	if (!*descp)
+	if (!search->desc)
 		return failure_set(failure, FAILURE_STAMP_MISSING, "an adapter's stamp", "a library without one");
 	return 0;
 }
@@ -237,21 +258,16 @@ static int check_abi(const struct stamp *stamp, struct failure *failure)
 			   stamp->needed, BERTH_ABI_MAJOR, BERTH_ABI_MINOR);
 }
 
-int stamp_read(int fd, struct stamp *stampp, struct failure *failure)
+static int read_desc(struct search *search, struct stamp *stampp, struct failure *failure)
 {
-	CLEANUP_FREE char *desc = NULL;
 	struct stamp stamp = { 0 };
 	struct stamp_head head;
 	const char *text, *end;
-	size_t len = 0;
 	int rc;
 
-	rc = find_desc(fd, &desc, &len, failure);
-	if (rc < 0)
-		return rc;
-	if (len < sizeof head)
+	if (search->len < sizeof head)
 		return invalid(failure, "a complete stamp", "one that is cut short");
-	memcpy(&head, desc, sizeof head);
+	memcpy(&head, search->desc, sizeof head);
 	if (head.format != BERTH_STAMP_FORMAT)
 		return invalid(failure, "stamp format 1", "another");
 	stamp.major = head.major;
@@ -262,8 +278,8 @@ int stamp_read(int fd, struct stamp *stampp, struct failure *failure)
 	rc = check_abi(&stamp, failure);
 	if (rc < 0)
 		return rc;
-	text = desc + sizeof head;
-	end = desc + len;
+	text = search->desc + sizeof head;
+	end = search->desc + search->len;
 	stamp.id = next_string(&text, end);
 	stamp.version = next_string(&text, end);
 	if (!stamp.id || !stamp.version || !is_word(stamp.id, STAMP_ID_MAX, '-'))
@@ -273,9 +289,20 @@ int stamp_read(int fd, struct stamp *stampp, struct failure *failure)
 	rc = read_options(&stamp, text, end, failure);
 	if (rc < 0)
 		return rc;
-	stamp.text = STEAL(desc);
+	stamp.text = STEAL(search->desc);
 	*stampp = stamp;
 	return 0;
+}
+
+int stamp_read(int fd, const char *id, struct stamp *stamp, struct failure *failure)
+{
+	struct search search = { .id = id };
+	int rc = find_desc(fd, &search, failure);
+
+	if (rc == 0)
+		rc = read_desc(&search, stamp, failure);
+	free(search.desc);
+	return rc;
 }
 
 void stamp_fini(struct stamp *stamp)

@@ -40,8 +40,9 @@ struct stamp {
 };
 
 /* Reads the stamp of the plugin that is open as fd, and checks that this host can
- * drive it. The caller frees it with stamp_fini. */
-int stamp_read(int fd, struct stamp *stamp, struct failure *failure);
+ * drive it. id: NULL where the file is a plugin, which has one stamp; else the one
+ * that is meant in a program with several. The caller frees it with stamp_fini. */
+int stamp_read(int fd, const char *id, struct stamp *stamp, struct failure *failure);
 void stamp_fini(struct stamp *stamp);
 
 /* As in BERTH_OPTION. */

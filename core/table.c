@@ -95,7 +95,24 @@ static const struct layout layouts[] = {
 		{ "ABI", "abi", true },
 		{ "RUNTIME", "runtime_id", true },
 	}, .empty = "no adapters" },
+	[TABLE_STAMP] = { .columns = {
+		{ "adapter", "stamp.adapter", true },
+		{ "version", "stamp.version", true },
+		{ "abi", "stamp.abi", true },
+		{ "needs", "stamp.abi_needed", true },
+		{ "threading", "stamp.threading", true },
+	} },
+	/* Its rows are members, so they have no paths. */
+	[TABLE_CONFIG] = { .columns = { { NULL, NULL, false } } },
 };
+
+/* What stands below a stamp. */
+static const struct layout stamp_options = { .items = "options", .columns = {
+	{ "OPTION", "name", true },
+	{ "TYPE", "type", true },
+	{ "DEFAULT", "default", true },
+	{ "HELP", "help", false },
+}, .empty = "no options" };
 
 /* ---- Taking values out of the answer ---- */
 
@@ -498,36 +515,66 @@ static void write_transcript_end(struct buffer *out, struct berth_text answer)
 	buffer_append_char(out, '\n');
 }
 
-/* Why an adapter is not there. */
+static void write_failure(struct buffer *out, struct berth_text entry, struct berth_text failure, size_t columns)
+{
+	const struct berth_text parts[] = {
+		table_find(entry, "name"),
+		table_find(entry, "file"),
+		table_find(failure, "code"),
+	};
+	struct buffer line = { 0 };
+
+	write_parts(&line, parts, 3);
+	buffer_append_string(&line, ": expected ");
+	write_cell(&line, table_find(failure, "expected"), SIZE_MAX);
+	buffer_append_string(&line, ", found ");
+	write_cell(&line, table_find(failure, "found"), SIZE_MAX);
+	buffer_append_string(&line, "; ");
+	write_cell(&line, table_find(failure, "hint"), SIZE_MAX);
+	write_wrapped(out, (struct berth_text){ line.data, line.len }, columns);
+	buffer_fini(&line);
+}
+
+/* Why adapters are not there. */
 static void write_failures(struct buffer *out, struct berth_text answer, size_t columns)
 {
 	struct berth_text list = table_find(answer, "adapters");
-	struct json_slice item;
-	struct json_reader r;
+	struct json_slice entry, failure;
+	struct json_reader r, inner;
 
 	json_open(&r, list.ptr, list.len);
 	if (!list.ptr || !json_enter_array(&r))
 		return;
-	while (json_next_element(&r) && json_read_raw(&r, &item)) {
-		struct berth_text object = { item.ptr, item.len };
-		const struct berth_text parts[] = {
-			table_find(object, "name"),
-			table_find(object, "file"),
-			table_find(object, "failure.code"),
-		};
-		struct buffer line = { 0 };
+	while (json_next_element(&r) && json_read_raw(&r, &entry)) {
+		struct berth_text object = { entry.ptr, entry.len }, failures = table_find(object, "failures");
 
-		if (!table_find(object, "failure").ptr)
-			continue;
-		write_parts(&line, parts, 3);
-		buffer_append_string(&line, ": expected ");
-		write_cell(&line, table_find(object, "failure.expected"), SIZE_MAX);
-		buffer_append_string(&line, ", found ");
-		write_cell(&line, table_find(object, "failure.found"), SIZE_MAX);
-		buffer_append_string(&line, "; ");
-		write_cell(&line, table_find(object, "failure.hint"), SIZE_MAX);
-		write_wrapped(out, (struct berth_text){ line.data, line.len }, columns);
-		buffer_fini(&line);
+		json_open(&inner, failures.ptr, failures.len);
+		if (failures.ptr && json_enter_array(&inner))
+			while (json_next_element(&inner) && json_read_raw(&inner, &failure))
+				write_failure(out, object, (struct berth_text){ failure.ptr, failure.len }, columns);
+	}
+}
+
+/* A setting a line: its value, and behind it where that comes from. */
+static void write_settings(struct buffer *out, struct berth_text answer)
+{
+	enum { KEY_WIDTH = 18 };
+	struct berth_text settings = table_find(answer, "settings");
+	struct json_slice key, setting;
+	struct json_reader r;
+
+	json_open(&r, settings.ptr, settings.len);
+	if (!settings.ptr || !json_enter_object(&r))
+		return;
+	while (json_next_member(&r, &key) && json_read_raw(&r, &setting)) {
+		struct berth_text object = { setting.ptr, setting.len };
+		size_t width = write_cell(out, (struct berth_text){ key.ptr, key.len }, SIZE_MAX);
+
+		write_spaces(out, width < KEY_WIDTH ? KEY_WIDTH - width : 1);
+		write_cell(out, table_find(object, "value"), SIZE_MAX);
+		buffer_append_string(out, "  (");
+		write_cell(out, table_find(object, "origin"), SIZE_MAX);
+		buffer_append_string(out, ")\n");
 	}
 }
 
@@ -561,6 +608,10 @@ void table_write(struct buffer *out, enum table_kind kind, struct berth_text ans
 		write_transcript_end(out, answer);
 	if (kind == TABLE_ADAPTERS)
 		write_failures(out, answer, columns);
+	if (kind == TABLE_STAMP)
+		write_list(out, &stamp_options, answer, columns);
+	if (kind == TABLE_CONFIG)
+		write_settings(out, answer);
 	write_notes(out, &evidence, answer, columns);
 	write_notes(out, &diagnostics, answer, columns);
 	use_back(before, own);

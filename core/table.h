@@ -18,6 +18,8 @@ enum table_kind {
 	TABLE_TRANSCRIPT,
 	TABLE_CONNECT_POINTS,
 	TABLE_ADAPTERS,
+	TABLE_STAMP,
+	TABLE_CONFIG,
 };
 
 /* Appends the answer, an object of that kind, for a terminal of so many columns.

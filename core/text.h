@@ -7,9 +7,30 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "inline/utf8.h"
+
 static inline bool text_equal(struct berth_text a, struct berth_text b)
 {
 	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+/* Puts ? in the place of each byte that makes a string no UTF-8: of what comes from
+ * file names, or was cut. */
+static inline void text_make_utf8(char *string)
+{
+	size_t left = strlen(string);
+	uint32_t code;
+
+	while (left > 0) {
+		size_t n = utf8_decode(string, left, &code);
+
+		if (n == 0) {
+			*string = '?';
+			n = 1;
+		}
+		string += n;
+		left -= n;
+	}
 }
 
 static inline bool text_is(struct berth_text text, const char *string)

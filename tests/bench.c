@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "core/batch.h"
+#include "core/io.h"
 #include "core/identifier.h"
 #include "core/inventory.h"
 
@@ -172,9 +173,13 @@ static void restart_host(struct bench *bench)
 	if (loader_init(&inventory->loader, &error) < 0 ||
 	    loader_add_dir(&inventory->loader, bench->adapter_dir, &error) < 0)
 		errx(1, "%s", error.text);
-	for (size_t i = 0; inventory_default_names[i]; i++)
-		need(inventory_add(inventory, berth_text(inventory_default_names[i])) == 0 &&
+	for (size_t i = 0; inventory_default_names[i]; i++) {
+		struct dropin dropin;
+
+		need(dropin_make(inventory_default_names[i], "built-in", &dropin) == 0 &&
+		     inventory_add(inventory, &dropin) == 0 &&
 		     inventory_require(inventory, inventory_default_names[i]) == 0, "an adapter");
+	}
 	if (inventory_start(inventory, &workspace) > 0) {
 		inventory_log_failures(inventory);
 		exit(1);
@@ -341,7 +346,7 @@ static void talk(struct bench *bench, const struct child *child, const char *lin
 	buffer_cut(&bench->scratch, 0);
 	buffer_append_string(&bench->scratch, line);
 	buffer_append_char(&bench->scratch, '\n');
-	need(batch_write_all(child->in_fd, bench->scratch.data, bench->scratch.len) == 0, "a pipe");
+	need(io_write_all(child->in_fd, bench->scratch.data, bench->scratch.len) == 0, "a pipe");
 	read_line(child->out_fd, &bench->answer);
 }
 

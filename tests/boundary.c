@@ -103,8 +103,11 @@ static void start_in(struct host *host, const char *dir, const char *names)
 	assert_int_equal(loader_add_dir(&host->inventory.loader, fixture_dir(), NULL), 0);
 	while (*names) {
 		size_t len = strcspn(names, ",");
+		CLEANUP_FREE char *name = strndup(names, len);
+		struct dropin dropin;
 
-		assert_int_equal(inventory_add(&host->inventory, (struct berth_text){ names, len }), 0);
+		assert_int_equal(dropin_make(name, "test", &dropin), 0);
+		assert_int_equal(inventory_add(&host->inventory, &dropin), 0);
 		names += len + (names[len] == ',');
 	}
 	inventory_start(&host->inventory, &workspace);
@@ -113,7 +116,7 @@ static void start_in(struct host *host, const char *dir, const char *names)
 static const struct inventory_entry *entry_of(const struct host *host, const char *name)
 {
 	for (size_t i = 0; i < host->inventory.n_entries; i++)
-		if (strcmp(host->inventory.entries[i].name, name) == 0)
+		if (strcmp(host->inventory.entries[i].dropin.name, name) == 0)
 			return &host->inventory.entries[i];
 	fail_msg("no entry %s", name);
 	abort();
@@ -124,7 +127,7 @@ static void assert_active(const struct host *host, const char *name)
 	const struct inventory_entry *entry = entry_of(host, name);
 
 	if (!entry->instance)
-		fail_msg("%s: %s: %s", name, failure_code_name(entry->failure.code), entry->failure.found.text);
+		fail_msg("%s: %s: %s", name, failure_code_name(entry->dropin.failures.list[0].code), entry->dropin.failures.list[0].found.text);
 }
 
 /* The adapter that came behind the bad one serves. */
@@ -211,12 +214,12 @@ static void test_bad(void **state)
 	start_in(&host, dir, names);
 	entry = entry_of(&host, bad->id);
 	assert_null(entry->instance);
-	assert_string_equal(failure_code_name(entry->failure.code), bad->code);
-	assert_string_not_equal(entry->failure.expected, "");
-	assert_string_not_equal(entry->failure.found.text, "");
-	assert_string_not_equal(failure_hint(entry->failure.code), "");
-	if (bad->found && !strstr(entry->failure.found.text, bad->found))
-		fail_msg("%s is not in: %s", bad->found, entry->failure.found.text);
+	assert_string_equal(failure_code_name(entry->dropin.failures.list[0].code), bad->code);
+	assert_string_not_equal(entry->dropin.failures.list[0].expected, "");
+	assert_string_not_equal(entry->dropin.failures.list[0].found.text, "");
+	assert_string_not_equal(failure_hint(entry->dropin.failures.list[0].code), "");
+	if (bad->found && !strstr(entry->dropin.failures.list[0].found.text, bad->found))
+		fail_msg("%s is not in: %s", bad->found, entry->dropin.failures.list[0].found.text);
 	assert_good_serves(&host);
 	host_stop(&host);
 	scratch_remove(dir);
@@ -233,8 +236,8 @@ static void test_directory_and_loop(void **state)
 	assert_true(asprintf(&loop, "%s/a-loop.so", dir) >= 0);
 	assert_int_equal(symlink("a-loop.so", loop), 0);
 	start_in(&host, dir, "a-directory,a-loop," GOOD);
-	assert_string_equal(failure_code_name(entry_of(&host, "a-directory")->failure.code), "not_a_plugin");
-	assert_string_equal(failure_code_name(entry_of(&host, "a-loop")->failure.code), "plugin_unreadable");
+	assert_string_equal(failure_code_name(entry_of(&host, "a-directory")->dropin.failures.list[0].code), "not_a_plugin");
+	assert_string_equal(failure_code_name(entry_of(&host, "a-loop")->dropin.failures.list[0].code), "plugin_unreadable");
 	assert_good_serves(&host);
 	host_stop(&host);
 	scratch_remove(dir);
@@ -248,7 +251,7 @@ static void test_runtime_id_taken(void **state)
 	start_in(&host, NULL, "shorter-table,shorter-table," GOOD);
 	assert_active(&host, "shorter-table");
 	assert_null(host.inventory.entries[1].instance);
-	assert_string_equal(failure_code_name(host.inventory.entries[1].failure.code), "runtime_id_taken");
+	assert_string_equal(failure_code_name(host.inventory.entries[1].dropin.failures.list[0].code), "runtime_id_taken");
 	assert_good_serves(&host);
 	host_stop(&host);
 }
@@ -368,7 +371,7 @@ static void test_first_directory_first(void **state)
 	(void)state;
 	scratch_write(dir, "shorter-table.so", "no plugin", 9);
 	start_in(&host, dir, "shorter-table");
-	assert_string_equal(failure_code_name(entry_of(&host, "shorter-table")->failure.code), "not_a_plugin");
+	assert_string_equal(failure_code_name(entry_of(&host, "shorter-table")->dropin.failures.list[0].code), "not_a_plugin");
 	host_stop(&host);
 	scratch_remove(dir);
 }
@@ -389,7 +392,7 @@ static void test_la_file_is_not_followed(void **state)
 	scratch_write(dir, "la-alone.la", la, strlen(la));
 	start_in(&host, dir, "shorter-table,la-alone," GOOD);
 	assert_active(&host, "shorter-table");
-	assert_string_equal(failure_code_name(entry_of(&host, "la-alone")->failure.code), "plugin_not_found");
+	assert_string_equal(failure_code_name(entry_of(&host, "la-alone")->dropin.failures.list[0].code), "plugin_not_found");
 	answer = host_ask_json(&host, "{'op':'list_runtimes'}");
 	assert_string_equal(json_string_at(answer, "items.0.runtime_id"), "shorter-table");
 	assert_int_equal(cJSON_GetArraySize(json_at(answer, "items")), 2);
@@ -447,7 +450,7 @@ static void test_library_path_is_not_searched(void **state)
 	answer = cJSON_Parse(text);
 	assert_string_equal(json_string_at(answer, "adapters.0.state"), "active");
 	assert_string_equal(json_string_at(answer, "adapters.0.runtime_id"), "shorter-table");
-	assert_string_equal(json_string_at(answer, "adapters.1.failure.code"), "plugin_not_found");
+	assert_string_equal(json_string_at(answer, "adapters.1.failures.0.code"), "plugin_not_found");
 	cJSON_Delete(answer);
 	free(file.data);
 	scratch_remove(meant);
@@ -476,7 +479,7 @@ static void test_truncated_plugin(void **state)
 		assert_true(asprintf(&arguments, "--adapter-dir '%s' --adapters options adapters", dir) >= 0);
 		text = run_program("A=1", arguments);
 		answer = cJSON_Parse(text);
-		assert_string_equal(json_string_at(answer, "adapters.0.failure.code"), "not_a_plugin");
+		assert_string_equal(json_string_at(answer, "adapters.0.failures.0.code"), "not_a_plugin");
 		cJSON_Delete(answer);
 		scratch_remove(dir);
 	}

@@ -26,6 +26,11 @@ check() {
 	fi
 }
 
+# Whether the program needs no plugins for the adapters of this project.
+linked_in() {
+	"$BERTH" --adapter-dir "$scratch/nowhere" --json adapters 2>/dev/null | grep -q '"state":"active"'
+}
+
 # Runs the program with the options that most cases want, into $out, $err and $status.
 berth() {
 	"$BERTH" --adapter-dir "$BERTH_ADAPTER_DIR" --data-dir "$data" "$@" >"$out" 2>"$err" </dev/null
@@ -182,10 +187,18 @@ check $? "a required adapter that is not in --adapters ends with 3"
 berth runtimes --adapters nope,embedded --require nope
 refused 3
 check $? "a required adapter that does not exist ends with 3"
-"$BERTH" --adapter-dir "$scratch/nowhere" --require local-pod --adapters local-pod runtimes >"$out" 2>"$err"
-status=$?
-refused 3
-check $? "a required adapter ends with 3 where --adapter-dir does not exist"
+if linked_in; then
+	echo "ok - a required adapter ends with 3 where --adapter-dir does not exist # SKIP it is linked in"
+	echo "ok - an --adapter-dir that does not exist leaves a line for each adapter # SKIP they are linked in"
+else
+	"$BERTH" --adapter-dir "$scratch/nowhere" --require local-pod --adapters local-pod runtimes >"$out" 2>"$err"
+	status=$?
+	refused 3
+	check $? "a required adapter ends with 3 where --adapter-dir does not exist"
+	"$BERTH" --adapter-dir "$scratch/nowhere" --data-dir '' runtimes >"$out" 2>"$err"
+	[ $? -eq 0 ] && ! has $local && [ "$(wc -l <"$err")" -eq 3 ] && ! grep -qv '^berth: ' "$err"
+	check $? "an --adapter-dir that does not exist leaves a line for each adapter"
+fi
 berth runtimes --require embedded --require local-pod
 quiet && [ "$status" -eq 0 ]
 check $? "required adapters that serve"
@@ -226,9 +239,6 @@ check $? "of one adapter twice the later one is refused"
 berth runtimes --json --adapters embedded,embedded
 [ "$status" -eq 0 ] && [ "$(grep -o '"runtime_id"' "$out" | wc -l)" -eq 1 ]
 check $? "of one adapter twice one serves"
-"$BERTH" --adapter-dir "$scratch/nowhere" --data-dir '' runtimes >"$out" 2>"$err"
-[ $? -eq 0 ] && ! has $local && [ "$(wc -l <"$err")" -eq 3 ] && ! grep -qv '^berth: ' "$err"
-check $? "an --adapter-dir that does not exist leaves a line for each adapter"
 "$BERTH" --adapter-dir "$scratch/nowhere" --adapter-dir "$BERTH_ADAPTER_DIR" --data-dir '' runtimes >"$out" 2>"$err"
 [ $? -eq 0 ] && quiet && has $local
 check $? "of several --adapter-dir each is searched"

@@ -61,7 +61,7 @@ static void *run_batch(void *data)
 {
 	struct run *run = data;
 
-	run->rc = batch_run(&run->host->inventory.registry, run->in, run->out, NULL);
+	run->rc = batch_run(&run->host->inventory.registry, run->in, run->out, BATCH_LINE_MAX, NULL);
 	return NULL;
 }
 

@@ -174,7 +174,7 @@ static int enter(struct host *host, struct fake *fake)
 
 	opening = fake;
 	fake->asked_runtime = fake->asked_hosts = fake->asked_workers = NOT_ASKED;
-	assert_int_equal(instance_open(&fake_adapter, fake->runtime_id, &workspace, &instance, &failure), 0);
+	assert_int_equal(instance_open(&fake_adapter, fake->runtime_id, NULL, &workspace, &instance, &failure), 0);
 	rc = registry_add(&host->inventory.registry, instance);
 	if (rc < 0)
 		instance_close(instance);
@@ -506,7 +506,7 @@ static void of_two_with_one_runtime_id_the_later_is_refused(void **state)
 			"embedded-worker-runtime remote-worker-runtime");
 	assert_non_null(host.inventory.entries[0].instance);
 	assert_null(host.inventory.entries[1].instance);
-	assert_int_equal(host.inventory.entries[1].failure.code, FAILURE_RUNTIME_ID_TAKEN);
+	assert_int_equal(host.inventory.entries[1].dropin.failures.list[0].code, FAILURE_RUNTIME_ID_TAKEN);
 	assert_non_null(host.inventory.entries[2].instance);
 	host_stop(&host);
 }

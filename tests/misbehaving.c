@@ -426,8 +426,8 @@ static void test_bad_runtime_from_open(void **state)
 		setenv("BERTH_FIXTURE", violations[i], 1);
 		host_start(&own, &setup);
 		assert_null(own.inventory.entries[0].instance);
-		assert_string_equal(failure_code_name(own.inventory.entries[0].failure.code), "open_failed");
-		assert_string_not_equal(own.inventory.entries[0].failure.found.text, "");
+		assert_string_equal(failure_code_name(own.inventory.entries[0].dropin.failures.list[0].code), "open_failed");
+		assert_string_not_equal(own.inventory.entries[0].dropin.failures.list[0].found.text, "");
 		host_stop(&own);
 	}
 }

@@ -64,7 +64,7 @@ static bool read_any(int fd)
 {
 	struct failure failure = { .code = FAILURE_NONE };
 	struct stamp stamp = { .id = NULL };
-	int rc = stamp_read(fd, &stamp, &failure);
+	int rc = stamp_read(fd, NULL, &stamp, &failure);
 
 	if (rc < 0) {
 		assert_int_equal(rc, -EINVAL);
@@ -667,7 +667,7 @@ static void test_row(void **state)
 	row->change(image);
 	fd = lay_out(image);
 	free(image);
-	if (stamp_read(fd, &stamp, &failure) < 0 && row->code == FAILURE_NONE)
+	if (stamp_read(fd, NULL, &stamp, &failure) < 0 && row->code == FAILURE_NONE)
 		fail_msg("%s: expected %s, found %s", failure_code_name(failure.code), failure.expected,
 			 failure.found.text);
 	assert_string_equal(failure_code_name(failure.code), failure_code_name(row->code));

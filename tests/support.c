@@ -43,8 +43,12 @@ void host_start(struct host *host, const struct host_setup *setup)
 	assert_int_equal(loader_add_dir(&host->inventory.loader, or_else(setup->adapter_dir, plugin_dir()), NULL), 0);
 	while (*names) {
 		size_t len = strcspn(names, ",");
+		CLEANUP_FREE char *name = strndup(names, len);
+		struct dropin dropin;
 
-		assert_int_equal(inventory_add(&host->inventory, (struct berth_text){ names, len }), 0);
+		assert_non_null(name);
+		assert_int_equal(dropin_make(name, "test", &dropin), 0);
+		assert_int_equal(inventory_add(&host->inventory, &dropin), 0);
 		names += len + (names[len] == ',');
 	}
 	inventory_start(&host->inventory, &workspace);

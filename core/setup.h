@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* From what is configured to a registry that serves. */
+#ifndef BERTH_CORE_SETUP_H
+#define BERTH_CORE_SETUP_H
+
+#include <limits.h>
+
+#include "core/dropin.h"
+#include "core/host_config.h"
+#include "core/inventory.h"
+#include "core/options.h"
+#include "core/status.h"
+
+struct setup {
+	const struct options *options;
+	struct host_config config; /* complete: every key but those of drop-ins has a value */
+	struct dropins dropins;    /* all that are configured, whether selected or not */
+	struct inventory inventory;
+	size_t n_missing; /* required adapters that are not there */
+	char stage[PATH_MAX]; /* what stands before the configured directories, in a staged installation */
+};
+
+/* Reads the configuration. What is wrong in files is kept in config.failures and in
+ * the drop-ins. options is borrowed until setup_fini, which is due in any case. */
+enum status setup_load(struct setup *setup, const struct options *options);
+
+/* Selects the adapters, loads and opens them. */
+enum status setup_start(struct setup *setup);
+
+/* Logs what is wrong with the host's own settings. */
+void setup_log_failures(const struct setup *setup);
+
+void setup_fini(struct setup *setup);
+
+#endif
