@@ -1,0 +1,185 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The manual and the completions name every command, option, key and code that there is, and no other.
+set -u
+: "${srcdir:?}" "${BERTH:?}" "${BERTH_ADAPTER_DIR:?}"
+
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-docs-XXXXXX") || exit 1
+trap 'rm -rf "$scratch"' EXIT
+LC_ALL=C BERTH_CONFIG_ROOT=$scratch/root
+export LC_ALL BERTH_CONFIG_ROOT
+core=$srcdir/core
+has=$scratch/has says=$scratch/says
+
+check() {
+	if [ "$1" = 0 ]; then
+		printf 'ok - %s\n' "$2"
+	else
+		printf 'not ok - %s\n' "$2"
+		# A variable would be that of the pipe which this is a part of.
+		: >"$scratch/failed"
+	fi
+}
+
+skip() {
+	printf 'ok - %s # SKIP %s\n' "$1" "$2"
+}
+
+# Standard input is what is said; $has is what there is, and not empty.
+same() {
+	sort -u >"$says"
+	sort -u "$has" | comm -3 - "$says" >"$scratch/differences"
+	sed 's/^	/# only said: /; s/^\([^#]\)/# not said: \1/' "$scratch/differences"
+	[ -s "$has" ] && [ ! -s "$scratch/differences" ]
+	check $? "$1"
+}
+
+# What the lists in one section of a page describe: documented PAGE SECTION MACRO.
+documented() {
+	awk -v section="$2" -v macro="$3" '
+		$1 == ".Sh" { on = substr($0, 5) == section }
+		on && $1 == ".It" && $2 == macro { print (macro == "Fl" ? "-" : "") $3 }' "$1"
+}
+
+"$BERTH" --help >"$scratch/help" || exit 1
+awk '/^Commands:/ { on = 1 } /^$/ { on = 0 } on && /^  [a-z]/ { print $1 }' "$scratch/help" >"$scratch/commands"
+sed -n 's/^  \(--[a-z-]*\).*/\1/p' "$scratch/help" >"$scratch/options"
+
+# ---- Commands and options ----
+
+completion_commands() {
+	case $1 in
+	berth.bash) sed -n "s/.* commands='\\([^']*\\)'.*/\\1/p" "$core/completion/$1" | tr ' ' '\n' ;;
+	_berth) sed -n "/commands=(/,/^	)/s/^	*'\\([a-z-]*\\):.*/\\1/p" "$core/completion/$1" ;;
+	*) sed -n 's/^complete .*-n __berth_no_command -a \([a-z-]*\) .*/\1/p' "$core/completion/$1" ;;
+	esac
+}
+
+completion_options() {
+	case $1 in
+	*.fish) sed -n 's/^complete .* -l \([a-z-]*\) .*/--\1/p' "$core/completion/$1" ;;
+	*) grep -v '^[[:blank:]]*#' "$core/completion/$1" | grep -o -e '--[a-z][a-z-]*' ;;
+	esac
+}
+
+cp "$scratch/commands" "$has"
+documented "$core/berth.1.in" COMMANDS Cm | same "berth.1 describes the commands"
+for file in berth.bash _berth berth.fish; do
+	completion_commands $file | same "completion/$file knows the commands"
+done
+cp "$scratch/options" "$has"
+documented "$core/berth.1.in" OPTIONS Fl | same "berth.1 describes the options"
+for file in berth.bash _berth berth.fish; do
+	completion_options $file | same "completion/$file knows the options"
+done
+
+# ---- Completion in a real bash ----
+
+# What is offered for the last of the words; an empty one is a blank at the end of the line.
+complete_words() {
+	# shellcheck disable=SC2016 # for bash to expand
+	bash -uc '. "$0" && COMP_WORDS=("$@") COMP_LINE="$*" && COMP_POINT=${#COMP_LINE} COMP_CWORD=$(($# - 1)) &&
+		_berth && printf "%s\n" "${COMPREPLY[@]}"' "$core/completion/berth.bash" "$BERTH" "$@"
+}
+
+if command -v bash >/dev/null; then
+	cp "$scratch/commands" "$has"
+	complete_words '' | same "bash offers the commands"
+	while read -r command; do
+		awk -v command="$command" '
+			/^$/ || /^Options/ { on = 1 }
+			/^ of / { sub(/^ of /, " "); sub(/:$/, ","); on = index($0, " " command ",") }
+			on && /^  --/ { print $1 }' "$scratch/help" >"$has"
+		complete_words "$command" -- | same "bash offers the options of $command"
+	done <"$scratch/commands"
+	mkdir -p "$scratch/data/pods/kaya"
+	printf '{"worker_name":"kaya","workspace_root":"/srv/harbour"}\n' >"$scratch/data/pods/kaya/metadata.json"
+	set -- --adapter-dir "$BERTH_ADAPTER_DIR" --data-dir "$scratch/data" --workspace-root /srv/harbour
+	printf '%s\n' intake orchestrator coder reviewer >"$has"
+	complete_words spawn --role '' | same "bash offers the roles"
+	printf '%s\n' local-pod embedded remote-reserved >"$has"
+	complete_words "$@" --require '' | same "bash offers the instances"
+	echo embedded,local-pod >"$has"
+	complete_words "$@" --adapters embedded,lo | same "bash offers an instance behind a comma"
+	echo local-worker-runtime >"$has"
+	complete_words "$@" worker lo | same "bash offers a runtime"
+	"$BERTH" "$@" workers | sed -n 's/.*\(local-worker-kaya-[0-9a-f]*\).*/\1/p' >"$has"
+	complete_words "$@" worker local-worker-runtime '' | same "bash offers a worker"
+	[ -z "$(complete_words --adapters none worker '' 2>&1)" ]
+	check $? "bash offers nothing, silently, where nothing can be asked"
+else
+	skip "completion in a real bash" "there is no bash"
+fi
+
+# ---- Keys ----
+
+keys_of_page() {
+	documented "$1" KEYS Va
+}
+
+if [ -f "$core/dropin.c" ]; then
+	sed -n '/dropin_keys\[\] = {/,/^};/s/^	{ "\([a-z0-9_]*\)".*/\1/p' "$core/dropin.c" >"$has"
+	keys_of_page "$core/berth-adapters.d.5.in" | same "berth-adapters.d.5 describes the keys"
+else
+	skip "berth-adapters.d.5 describes the keys" "there are no drop-ins"
+fi
+if grep -qx config "$scratch/commands"; then
+	# Every setting has a value then.
+	"$BERTH" --workspace-root / --workspace-id x --data-dir / --adapter-dir / --json config | awk '{
+		depth = string = 0
+		for (i = 1; i <= length($0); i++) {
+			c = substr($0, i, 1)
+			if (c == "\\") {
+				i++
+			} else if (c == "\"") {
+				string = !string
+				if (string) {
+					start = i + 1
+				} else if (substr($0, i + 1, 1) == ":" && depth <= 2) {
+					key[depth] = substr($0, start, i - start)
+					if (depth == 2 && key[1] == "settings")
+						print key[2]
+				}
+			} else if (!string && index("{[", c)) {
+				depth++
+			} else if (!string && index("}]", c)) {
+				depth--
+			}
+		}
+	}' >"$has"
+	keys_of_page "$core/berth.json.5.in" | same "berth.json.5 describes the keys"
+	{
+		tr '[:lower:]' '[:upper:]' <"$has" | sed 's/^/BERTH_/'
+		echo BERTH_CONFIG_ROOT
+	} >"$scratch/variables"
+	mv "$scratch/variables" "$has"
+	documented "$core/berth.1.in" ENVIRONMENT Ev | grep '^BERTH_' | same "berth.1 describes a variable for each key"
+else
+	skip "berth.json.5 describes the keys" "there is no config"
+fi
+
+# ---- Codes ----
+
+sed -n 's/.*\[FAILURE_[A-Z_]*\] = { "\([a-z0-9_]*\)".*/\1/p' "$core/failure.c" | grep -vx none >"$has"
+documented "$core/berth.1.in" "ADAPTER FAILURES" Dv | same "berth.1 describes the failures of adapters"
+grep -oh '"\(adapter_failed\|worker_[a-z_]*_pending\)"' "$core"/*.c | tr -d '"' >"$has"
+documented "$core/berth.1.in" DIAGNOSTICS Dv | same "berth.1 describes the diagnostics of the registry"
+for dir in "$srcdir"/plugins/*/; do
+	id=$(basename "$dir")
+	cat "$dir"*.c | grep -o 'DIAGNOSTIC("[a-z0-9_]*"\|\.code = BERTH_TEXT("[a-z0-9_]*"' | cut -d '"' -f 2 >"$has"
+	documented "$dir/berth-$id.7.in" DIAGNOSTICS Dv | same "berth-$id.7 describes the diagnostics"
+done
+
+# ---- Form ----
+
+for page in "$core"/*.[1-8].in "$srcdir"/plugins/*/*.[1-8].in; do
+	name=$(basename "$page" .in)
+	if command -v mandoc >/dev/null; then
+		sed 's/@[a-z]*@/\/usr/g' "$page" >"$scratch/$name"
+		mandoc -T lint -W warning "$scratch/$name"
+		check $? "$name is a manual page without a fault"
+	else
+		skip "$name is a manual page without a fault" "there is no mandoc"
+	fi
+done
+[ ! -e "$scratch/failed" ]
