@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: MIT
+# BERTH_ADAPTER(ID)
+# -----------------
+# Adds --disable-adapter-ID and the conditional ADAPTER_ID, in capitals and with _
+# in the place of -, and collects what is enabled in berth_adapters.
+AC_DEFUN([BERTH_ADAPTER],
+[m4_pushdef([BERTH_shell], [enable_adapter_[]m4_translit([$1], [-], [_])])dnl
+AC_ARG_ENABLE([adapter-$1],
+  [AS_HELP_STRING([--disable-adapter-$1], [leave the adapter $1 out])],
+  [], [BERTH_shell=yes])
+AM_CONDITIONAL([ADAPTER_]m4_translit([$1], [a-z-], [A-Z_]), [test "x$BERTH_shell" = xyes])
+AS_IF([test "x$BERTH_shell" = xyes],
+  [berth_adapters="$berth_adapters $1"],
+  [berth_adapters_left_out="$berth_adapters_left_out $1"])
+m4_popdef([BERTH_shell])])
+
+# BERTH_ADAPTERS
+# --------------
+# After the last of them: the output variable ADAPTERS, and the conditional
+# ALL_ADAPTERS, without which the tests of all of them together have to be left out.
+AC_DEFUN([BERTH_ADAPTERS],
+[AC_MSG_CHECKING([which adapters are built])
+AC_MSG_RESULT([${berth_adapters:- none}])
+AC_SUBST([ADAPTERS], [$berth_adapters])
+AM_CONDITIONAL([ALL_ADAPTERS], [test -z "$berth_adapters_left_out"])])
