@@ -136,10 +136,11 @@ check $? "each override of lintian has a reason above it"
 
 root=$scratch/root
 mkdir "$root"
-if [ "$(id -u)" != 0 ] || ! unshare -m true 2>/dev/null; then
+if [ $unpack = yes ]; then
+	skip "a fresh system" "asked for with --unpack"
+elif [ "$(id -u)" != 0 ] || ! unshare -m true 2>/dev/null; then
+	skip "a fresh system" "this may not mount what it needs"
 	unpack=yes
-elif [ $unpack = yes ]; then
-	:
 elif [ -n "${BERTH_TEST_ROOT:-}" ]; then
 	cp -ax "$BERTH_TEST_ROOT/." "$root"
 	step $? "a fresh system is copied"
@@ -155,6 +156,7 @@ elif command -v debootstrap >/dev/null; then
 	unshare -m debootstrap --variant=minbase --include="$needs" "$codename" "$root" "$mirror" >"$scratch/log" 2>&1
 	step $? "debootstrap makes a fresh system"
 else
+	skip "a fresh system" "debootstrap is missing"
 	unpack=yes
 fi
 
