@@ -191,6 +191,8 @@ elif ! has nm; then
 	skip "plugins export one symbol" "no nm"
 else
 	for plugin in "$BERTH_ADAPTER_DIR"/*.so; do
+		# There are none where all adapters are left out.
+		[ -e "$plugin" ] || continue
 		check "${plugin##*/} exports one symbol" exports_one "$plugin"
 	done
 fi
