@@ -59,6 +59,13 @@ struct failure *failures_add(struct failures *failures)
 	return &failures->list[ROOM - 1];
 }
 
+const char *failure_line(const struct failure *failure, char line[FAILURE_LINE_MAX])
+{
+	snprintf(line, FAILURE_LINE_MAX, "%s: expected %s, found %s; %s", failure_code_name(failure->code),
+		 failure->expected, failure->found.text, failure_hint(failure->code));
+	return line;
+}
+
 const char *failure_code_name(enum failure_code code)
 {
 	return codes[code].name;

@@ -53,6 +53,11 @@ struct failures {
 /* Room for one more, which counts as found; never NULL: the last room is used again. */
 struct failure *failures_add(struct failures *failures);
 
+/* Writes the failure on one line: code, what was expected and found, what to do. Returns
+ * the line, which is cut where it is too long. */
+enum { FAILURE_LINE_MAX = 1024 };
+const char *failure_line(const struct failure *failure, char line[FAILURE_LINE_MAX]);
+
 const char *failure_code_name(enum failure_code code);
 const char *failure_hint(enum failure_code code);
 

@@ -130,20 +130,18 @@ size_t inventory_n_failed(const struct inventory *inventory)
 
 void inventory_log_failures(const struct inventory *inventory)
 {
+	char line[FAILURE_LINE_MAX];
+
 	for (size_t i = 0; i < inventory->n_entries; i++) {
 		const struct inventory_entry *entry = &inventory->entries[i];
 
 		if (entry->demanded && !entry->instance && entry->dropin.failures.n == 0)
 			log_write(BERTH_LOG_ERROR, NULL, "required adapter %s: expected to serve, found it %s; enable it",
 				  entry->dropin.name, inventory_state(entry) == STATE_MASKED ? "masked" : "disabled");
-		for (size_t j = 0; j < entry->dropin.failures.n; j++) {
-			const struct failure *failure = &entry->dropin.failures.list[j];
-
-			log_write(BERTH_LOG_ERROR, NULL, "%sadapter %s%s%s: %s: expected %s, found %s; %s",
+		for (size_t j = 0; j < entry->dropin.failures.n; j++)
+			log_write(BERTH_LOG_ERROR, NULL, "%sadapter %s%s%s: %s",
 				  inventory_is_required(entry) ? "required " : "", entry->dropin.name, entry->file ? ": " : "",
-				  entry->file ? entry->file : "", failure_code_name(failure->code), failure->expected,
-				  failure->found.text, failure_hint(failure->code));
-		}
+				  entry->file ? entry->file : "", failure_line(&entry->dropin.failures.list[j], line));
 	}
 }
 

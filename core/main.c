@@ -313,6 +313,7 @@ static enum status run_inspect(struct program *program)
 	CLEANUP_CLOSE int fd = -1;
 	const char *file = program->options.arguments[1];
 	struct stamp stamp = { .n_options = 0 };
+	char line[FAILURE_LINE_MAX];
 	struct failure failure;
 
 	if (strcmp(program->options.arguments[0], "inspect") != 0)
@@ -321,8 +322,7 @@ static enum status run_inspect(struct program *program)
 	if (fd < 0)
 		return complain(STATUS_SETUP, "%s: %s", file, strerror(errno));
 	if (stamp_read(fd, NULL, &stamp, &failure) < 0)
-		return complain(STATUS_SETUP, "%s: %s: expected %s, found %s; %s", file, failure_code_name(failure.code),
-				failure.expected, failure.found.text, failure_hint(failure.code));
+		return complain(STATUS_SETUP, "%s: %s", file, failure_line(&failure, line));
 	if (report_stamp(&stamp, &answer) < 0)
 		answer.failed = true;
 	stamp_fini(&stamp);

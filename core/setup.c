@@ -340,10 +340,10 @@ enum status setup_start(struct setup *setup)
 void setup_log_failures(const struct setup *setup)
 {
 	const struct failures *failures = &setup->config.failures;
+	char line[FAILURE_LINE_MAX];
 
 	for (size_t i = 0; i < failures->n; i++)
-		complain(STATUS_SETUP, "%s: expected %s, found %s; %s", failure_code_name(failures->list[i].code),
-			 failures->list[i].expected, failures->list[i].found.text, failure_hint(failures->list[i].code));
+		complain(STATUS_SETUP, "%s", failure_line(&failures->list[i], line));
 	if (failures->n_more > 0)
 		complain(STATUS_SETUP, "and %zu more of these", failures->n_more);
 }

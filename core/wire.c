@@ -329,10 +329,9 @@ static const char *write_diagnostics(struct buffer *out, struct array array)
 	return wrong;
 }
 
-static const char *write_null_or(struct buffer *out, bool null)
+static const char *write_null(struct buffer *out)
 {
-	if (null)
-		buffer_append(out, "null", 4);
+	buffer_append(out, "null", 4);
 	return NULL;
 }
 
@@ -348,8 +347,7 @@ static const char *write_value(struct buffer *out, const struct field *field, co
 	case FIELD_TEXT:
 		return write_text(out, text_at(member), BERTH_TEXT_MAX);
 	case FIELD_TEXT_OR_NULL:
-		return text_at(member).ptr ? write_text(out, text_at(member), BERTH_TEXT_MAX) :
-					     write_null_or(out, true);
+		return text_at(member).ptr ? write_text(out, text_at(member), BERTH_TEXT_MAX) : write_null(out);
 	case FIELD_CONTENT:
 		return write_text(out, text_at(member), BERTH_CONTENT_MAX);
 	case FIELD_ROLE:
@@ -366,7 +364,7 @@ static const char *write_value(struct buffer *out, const struct field *field, co
 		return NULL;
 	case FIELD_TIME_OR_NULL:
 		if (u64_at(member) == 0)
-			return write_null_or(out, true);
+			return write_null(out);
 		json_write_time(out, u64_at(member));
 		return NULL;
 	case FIELD_TIME:

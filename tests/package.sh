@@ -237,7 +237,7 @@ check $? "the directory of the administrator is there"
 : >"$admin/embedded.json"
 adapters_are local-pod:active remote-reserved:active embedded:masked
 check $? "an empty file masks an adapter"
-echo '{"enabled": false} // for now' >"$admin/embedded.json"
+echo '{"enabled": false} // until the spring' >"$admin/embedded.json"
 adapters_are local-pod:active embedded:disabled remote-reserved:active
 check $? "one is disabled"
 echo '{"enabled": true, "priority": 5}' >"$admin/embedded.json"
