@@ -174,7 +174,8 @@ static bool write_runtime(struct call *call, struct error *why)
 	return false;
 }
 
-/* Whether a runtime pushed later is the one that open has pushed. */
+/* Whether it is what the adapter calls the runtime of the instance: nothing, its own
+ * id, or the one that is configured in the place of that. */
 static bool is_own(const struct instance *instance, struct berth_text runtime_id)
 {
 	return !runtime_id.ptr || text_equal(runtime_id, instance->runtime.base.runtime_id) ||
@@ -258,7 +259,7 @@ static int sink_worker(struct berth_call *base, const struct berth_worker *pushe
 	if (is_full(call))
 		return 1;
 	WIRE_COPY_IN(&worker, pushed);
-	if (!worker.runtime_id.ptr)
+	if (is_own(call->instance, worker.runtime_id))
 		worker.runtime_id = call->instance->runtime.base.runtime_id;
 	if (call->worker_id.ptr && (!worker.worker_id.ptr || !text_equal(worker.worker_id, call->worker_id))) {
 		if (call->operation == OPERATION_WORKER)

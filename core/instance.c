@@ -206,15 +206,15 @@ int instance_open(struct adapter *adapter, const char *name, const cJSON *settin
 		return failure_set(failure, FAILURE_NO_MEMORY, "memory", "none");
 	services_init(&instance->services, instance->name);
 	instance->adapter = adapter;
+	if (adapter->stamp.threading == BERTH_THREADS_INSTANCE)
+		instance->lock = &instance->own_lock;
+	else if (adapter->stamp.threading != BERTH_THREADS_ANY)
+		instance->lock = &adapter->lock;
 	rc = read_options(&adapter->stamp, settings, &options, failure);
 	if (rc == 0)
 		rc = open_state(instance, &open, failure);
 	if (rc < 0)
 		return rc;
-	if (adapter->stamp.threading == BERTH_THREADS_INSTANCE)
-		instance->lock = &instance->own_lock;
-	else if (adapter->stamp.threading != BERTH_THREADS_ANY)
-		instance->lock = &adapter->lock;
 	*instancep = STEAL(instance);
 	return 0;
 }
@@ -223,8 +223,14 @@ void instance_close(struct instance *instance)
 {
 	if (!instance)
 		return;
-	if (instance->opened && instance->adapter->ops.close)
+	if (instance->opened && instance->adapter->ops.close) {
+		/* Other instances of the adapter may be at work. */
+		if (instance->lock)
+			pthread_mutex_lock(instance->lock);
 		instance->adapter->ops.close(instance->state);
+		if (instance->lock)
+			pthread_mutex_unlock(instance->lock);
+	}
 	diagnostics_fini(&instance->diagnostics);
 	pthread_mutex_destroy(&instance->own_lock);
 	free(instance->kept);

@@ -14,6 +14,7 @@
 
 #include "core/batch.h"
 #include "core/cleanup.h"
+#include "core/settings.h"
 #include "core/text.h"
 #include "tests/support.h"
 
@@ -555,6 +556,56 @@ static void test_threading(void **state)
 	assert_true(of_adapter == row->of_adapter);
 }
 
+/* A reload opens and closes instances beside others that are at work. */
+static void test_open_is_a_call(void **state)
+{
+	const struct workspace workspace = { .id = BERTH_TEXT("local:test"), .root = BERTH_TEXT("/workspace/project") };
+	struct instance *instance = NULL;
+	cJSON *settings = cJSON_CreateObject();
+	struct caller caller;
+	struct failure failure;
+	pthread_t thread;
+	struct host host;
+
+	(void)state;
+	start_in(&host, NULL, "threads-one");
+	caller = (struct caller){ &host.inventory.registry, "threads-one-1", 1, 0, 0 };
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(pthread_create(&thread, NULL, call_adapter, &caller), 0);
+		assert_int_equal(instance_open(host.inventory.loader.adapters, "other", settings, &workspace, &instance, &failure), 0);
+		instance_close(instance);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+	}
+	cJSON_Delete(settings);
+	host_stop(&host);
+	assert_true(caller.of_adapter == 1);
+}
+
+/* Workers may be given the adapter's own name for the runtime. */
+static void test_configured_runtime_id(void **state)
+{
+	const struct workspace workspace = { .id = BERTH_TEXT("local:test"), .root = BERTH_TEXT("/workspace/project") };
+	cJSON *settings = cJSON_CreateObject(), *id = cJSON_CreateString("configured"), *answer;
+	struct instance *instance = NULL;
+	struct failure failure;
+	struct host host;
+
+	(void)state;
+	setenv("BERTH_FIXTURE", "worker runtime_id own", 1);
+	start_in(&host, NULL, "misbehaving");
+	assert_int_equal(settings_put(settings, "runtime_id", id, "test"), 0);
+	assert_int_equal(instance_open(host.inventory.loader.adapters, "other", settings, &workspace, &instance, &failure), 0);
+	assert_int_equal(registry_add(&host.inventory.registry, instance), 0);
+	answer = host_ask_json(&host, "{'op':'worker','runtime_id':'configured','worker_id':'spoiled'}");
+	assert_string_equal(json_string_at(answer, "runtime_id"), "configured");
+	assert_string_equal(json_string_at(answer, "worker_id"), "spoiled");
+	cJSON_Delete(answer);
+	cJSON_Delete(settings);
+	cJSON_Delete(id);
+	host_stop(&host);
+	unsetenv("BERTH_FIXTURE");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest others[] = {
@@ -569,6 +620,8 @@ int main(void)
 		cmocka_unit_test(test_relative_directory),
 		cmocka_unit_test(test_missing_operations),
 		cmocka_unit_test(test_other_versions),
+		cmocka_unit_test(test_open_is_a_call),
+		cmocka_unit_test(test_configured_runtime_id),
 	};
 	enum {
 		N_BADS = sizeof bads / sizeof *bads,
