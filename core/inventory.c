@@ -12,7 +12,18 @@
 #include "core/log.h"
 #include "core/settings.h"
 
-const char *const inventory_default_names[] = { "local-pod", "embedded", "remote-reserved", NULL };
+const char *const inventory_default_names[] = {
+#ifdef WITH_ADAPTER_LOCAL_POD
+	"local-pod",
+#endif
+#ifdef WITH_ADAPTER_EMBEDDED
+	"embedded",
+#endif
+#ifdef WITH_ADAPTER_REMOTE_RESERVED
+	"remote-reserved",
+#endif
+	NULL,
+};
 
 bool inventory_name_valid(struct berth_text name)
 {

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # BERTH_ADAPTER(ID)
 # -----------------
-# Adds --disable-adapter-ID and the conditional ADAPTER_ID, in capitals and with _
-# in the place of -, and collects what is enabled in berth_adapters.
+# Adds --disable-adapter-ID and, with ID in capitals and _ in the place of -, the
+# conditional ADAPTER_ID and the macro WITH_ADAPTER_ID, and collects what is enabled in berth_adapters.
 AC_DEFUN([BERTH_ADAPTER],
 [m4_pushdef([BERTH_shell], [enable_adapter_[]m4_translit([$1], [-], [_])])dnl
 AC_ARG_ENABLE([adapter-$1],
@@ -10,7 +10,8 @@ AC_ARG_ENABLE([adapter-$1],
   [], [BERTH_shell=yes])
 AM_CONDITIONAL([ADAPTER_]m4_translit([$1], [a-z-], [A-Z_]), [test "x$BERTH_shell" = xyes])
 AS_IF([test "x$BERTH_shell" = xyes],
-  [berth_adapters="$berth_adapters $1"],
+  [berth_adapters="$berth_adapters $1"
+   AC_DEFINE([WITH_ADAPTER_]m4_translit([$1], [a-z-], [A-Z_]), [1], [Define to 1 if the adapter $1 is built.])],
   [berth_adapters_left_out="$berth_adapters_left_out $1"])
 m4_popdef([BERTH_shell])])
 

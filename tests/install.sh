@@ -117,6 +117,12 @@ check $? "the manual pages name directories, not variables"
 grep -qF "$etc/berth" "$stage$man/man1/berth.1" && grep -qF "$data/berth/adapters.d" "$stage$man/man5/berth-adapters.d.5"
 check $? "the manual pages name the configured directories"
 for adapter in $ADAPTERS; do
+	echo "$adapter"
+done | LC_ALL=C sort >"$scratch/built"
+"$stage$bin/berth" --config-root "$scratch/nothing" --json adapters | grep -o '"name":"[a-z-]*"' | cut -d '"' -f 4 |
+	LC_ALL=C sort | diff "$scratch/built" -
+check $? "with nothing configured the adapters that were built are used"
+for adapter in $ADAPTERS; do
 	grep -q "\"adapter\": \"$adapter\"" "$stage$data/berth/adapters.d/$adapter.json"
 	check $? "the drop-in of $adapter names its adapter"
 done
