@@ -45,10 +45,11 @@ finds_nothing()
 }
 
 # compile COMPILER FLAGS FILE: the compiler may be several words, and so may the flags.
+# The adapters here are as they were for 1.0, without the operations that came later.
 compile()
 {
 	# shellcheck disable=SC2086
-	$1 $2 -Wall -Wextra -Werror -I"$srcdir/include" -c -o "$work/out.o" "$3"
+	$1 $2 -Wall -Wextra -Wno-missing-field-initializers -Werror -I"$srcdir/include" -c -o "$work/out.o" "$3"
 }
 
 has()
@@ -88,6 +89,33 @@ EOF
 } >"$work/adapter.c"
 cp "$work/adapter.c" "$work/adapter.cc"
 
+# The same in C++ alone: whatever kind of function there is, contained.
+sed '/^static const struct berth_adapter/,$d' "$work/adapter.c" >"$work/contained.cc"
+cat >>"$work/contained.cc" <<'EOF'
+namespace {
+struct Mine {
+	static void close(void *) noexcept {}
+	static int worker(void *, struct berth_call *, const struct berth_worker_request *) { return -ENOENT; }
+};
+int my_list(void *, struct berth_call *, const struct berth_list_request *) noexcept { return 0; }
+}
+static const struct berth_adapter my_ops = {
+	sizeof my_ops, BERTH_CONTAINED(my_open), BERTH_CONTAINED(Mine::close), nullptr, BERTH_CONTAINED(my_list),
+	nullptr, BERTH_CONTAINED(Mine::worker), nullptr, nullptr, nullptr, nullptr, nullptr
+};
+BERTH_ADAPTER(my_own, "my-own", "1.0", BERTH_THREADS_ANY, BERTH_NO_OPTIONS, &my_ops);
+EOF
+# As people write it who do not look into headers.
+{
+	echo 'extern "C" {'
+	sed 's/^#include <berth\/adapter.h>$/&\n}/' "$work/contained.cc"
+} >"$work/within.cc"
+sed 's/BERTH_CONTAINED(my_list)/BERTH_CONTAINED(Mine::worker)/' "$work/contained.cc" >"$work/other-type.cc"
+{
+	cat "$work/contained.cc"
+	echo 'static int other(int); static void *use = (void *)BERTH_CONTAINED(other);'
+} >"$work/no-operation.cc"
+
 sed 's/"my-own"/"my-owner"/' "$work/adapter.c" >"$work/other-id.c"
 {
 	echo '#define BERTH_ABI_NEEDED 9'
@@ -110,7 +138,15 @@ if has "${CXX%% *}"; then
 			compile "$CXX" "-std=c++$standard -pedantic-errors" "$work/alone.cc"
 		check "an adapter is C++$standard" \
 			compile "$CXX" "-std=c++$standard -pedantic-errors" "$work/adapter.cc"
+		check "contained functions are C++$standard" \
+			compile "$CXX" "-std=c++$standard -pedantic-errors" "$work/contained.cc"
+		check "contained functions are C++$standard without exceptions" \
+			compile "$CXX" "-std=c++$standard -pedantic-errors -fno-exceptions" "$work/contained.cc"
 	done
+	check 'berth/adapter.h stands within extern "C"' compile "$CXX" "-std=c++11" "$work/within.cc"
+	check "a contained function of another type does not compile" \
+		refuses "$CXX" "-std=c++11" "$work/other-type.cc"
+	check "what is no operation is not contained" refuses "$CXX" "-std=c++11" "$work/no-operation.cc"
 else
 	skip "berth/adapter.h is C++" "no $CXX"
 fi
@@ -131,10 +167,10 @@ includes()
 boundary_includes_only_libc()
 {
 	includes "$srcdir/include/berth/adapter.h" | sort >"$work/found"
-	printf '<%s>\n' errno.h stddef.h stdint.h string.h | diff - "$work/found"
+	printf '<%s>\n' errno.h exception new stddef.h stdint.h string.h | diff - "$work/found"
 }
 
-check "berth/adapter.h includes four headers of C" boundary_includes_only_libc
+check "berth/adapter.h includes four headers of C and two of C++" boundary_includes_only_libc
 check "berth/adapter.h has no type of a library" \
 	finds_nothing grep -niE 'cjson|openssl|EVP_|ltdl|lt_dl|pthread|FILE \*' "$srcdir/include/berth/adapter.h"
 
@@ -185,6 +221,19 @@ exports_one()
 	printf '%s_LTX_berth_register\n' "$id" | tr - _ | diff - "$work/symbols"
 }
 
+contained_exports_one()
+{
+	sed '/^extern struct/d' "$work/contained.cc" >"$work/my-own.cc"
+	# shellcheck disable=SC2086
+	$CXX -std=c++11 -shared -fPIC -I"$srcdir/include" -o "$work/my-own.so" "$work/my-own.cc" &&
+		exports_one "$work/my-own.so"
+}
+
+if has "${CXX%% *}" && has nm; then
+	check "contained functions are no symbols" contained_exports_one
+else
+	skip "contained functions are no symbols" "no $CXX, or no nm"
+fi
 if [ -z "${BERTH_ADAPTER_DIR:-}" ]; then
 	skip "plugins export one symbol" "BERTH_ADAPTER_DIR is not set"
 elif ! has nm; then

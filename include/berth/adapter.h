@@ -584,6 +584,73 @@ struct berth_registrar {
 
 #ifdef __cplusplus
 }
+
+/* ---- Adapters in C++, from C++11 on ------------------------------------------- */
+
+/* An exception that leaves an operation ends the process: berth is C. Therefore an ops
+ * table in C++ has BERTH_CONTAINED(function) in the place of each function that may
+ * throw. It is a function of the same type, which calls the one that is named, and of
+ * what that throws makes a failed call:
+ *   std::bad_alloc        fail(call, -ENOMEM, "out of memory")
+ *   any std::exception    fail(call, -EIO, "%s", what())
+ *   anything else         fail(call, -EIO, "an exception that is no std::exception")
+ * What close throws is dropped, since it has no call that could fail. function names a
+ * function or a static member function; in a thread that the adapter starts, nothing is
+ * contained. Where exceptions are off, it is the function itself. */
+#if defined __cpp_exceptions || defined __EXCEPTIONS
+/* This header may stand within extern "C", where templates may not. */
+extern "C++" {
+#include <exception>
+#include <new>
+
+template <typename Instance, typename Request> struct __attribute__((visibility("hidden"))) berth_contained_ {
+	typedef int operation(Instance instance, struct berth_call *call, const Request *request);
+
+	template <operation *function>
+	static int run(Instance instance, struct berth_call *call, const Request *request)
+	{
+		/* Asking allocates what a thread needs for its first exception: without memory
+		 * when that is thrown, the C library would end the process. volatile: or else
+		 * nobody asks. */
+#if __cplusplus >= 201703L
+		volatile int asked = std::uncaught_exceptions();
+#else
+		volatile int asked = std::uncaught_exception();
+#endif
+
+		(void)asked;
+		try {
+			return function(instance, call, request);
+		} catch (const std::bad_alloc &) {
+			return call->sink->fail(call, -ENOMEM, "out of memory");
+		} catch (const std::exception &exception) {
+			return call->sink->fail(call, -EIO, "%s", exception.what());
+		} catch (...) {
+			return call->sink->fail(call, -EIO, "an exception that is no std::exception");
+		}
+	}
+};
+
+struct __attribute__((visibility("hidden"))) berth_contained_close_ {
+	template <void (*function)(void *instance)> static void run(void *instance)
+	{
+		try {
+			function(instance);
+		} catch (...) {
+		}
+	}
+};
+
+/* Never called: its result says which of both a function needs. */
+template <typename Instance, typename Request>
+berth_contained_<Instance, Request> berth_contain_(int (*)(Instance, struct berth_call *, const Request *));
+berth_contained_close_ berth_contain_(void (*)(void *));
+}
+
+#define BERTH_CONTAINED(function) (decltype(berth_contain_(&function))::template run<&function>)
+#else
+#define BERTH_CONTAINED(function) (&function)
+#endif
 #endif
 
 #endif
