@@ -19,6 +19,9 @@
 #include "tests/support.h"
 
 #define GOOD "only-list"
+#define TEXT_(number) #number
+#define TEXT(number) TEXT_(number)
+#define THIS_HOST "this host has " TEXT(BERTH_ABI_MAJOR) "." TEXT(BERTH_ABI_MINOR)
 
 /* ---- Files ---- */
 
@@ -160,9 +163,9 @@ static const struct bad {
 	{ "a truncated plugin is none", "shorter-table", "not_a_plugin", .fixture = "shorter-table.so", .kept = 100 },
 	{ "a plugin without a stamp is refused", "no-stamp", "stamp_missing", .found = NULL },
 	{ "two stamps are one too many", "two-stamps", "stamp_invalid", .found = NULL },
-	{ "another major does not fit", "wrong-major", "abi_mismatch", .found = "wants 2.0, this host has 1.0" },
+	{ "another major does not fit", "wrong-major", "abi_mismatch", .found = "wants 2.0, " THIS_HOST },
 	{ "a minor that is needed and not there does not fit", "newer-minor", "abi_mismatch",
-	  .found = "wants 1.9, this host has 1.0" },
+	  .found = "wants 1.9, " THIS_HOST },
 	{ "a stamp with another id than the file is refused", "wrong-id", "id_mismatch", .found = "right-id" },
 	{ "a plugin under the name of another is refused", "renamed", "id_mismatch",
 	  .found = "shorter-table", .fixture = "shorter-table.so", .kept = SIZE_MAX },

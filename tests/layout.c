@@ -1,273 +1,61 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The layout of the boundary, recorded once and for all: a plugin that was built with
- * 1.0 has these numbers in its code. A later minor appends to a struct and moves its
- * line about padding; what is here of a member or a value is never changed.
+ * The layout of the boundary, recorded once and for all: a plugin has the numbers of the
+ * minor that it was built with in its code. Each minor has a file of its own with what it
+ * has added; what has been released is never changed.
  */
 #include "config.h"
 
 #include <berth/adapter.h>
 
-/* A member appended behind padding would lie where older plugins leave garbage. */
+#if defined __LP64__
+#define AT(object, member, offset, size)                                                                          \
+	_Static_assert(offsetof(struct object, member) == (offset), #object "." #member " has moved");            \
+	_Static_assert(sizeof(((const struct object *)NULL)->member) == (size), #object "." #member " has another size")
+/* It grows, and never shrinks; what has no size of its own does not even grow. */
+#define SIZE(object, size) _Static_assert(sizeof(struct object) >= (size), #object " has become shorter")
+#define FROZEN(object, size) _Static_assert(sizeof(struct object) == (size), #object " has another size")
+#else
+/* 32-bit machines have the same order. */
+#define AT(object, member, offset, size) \
+	_Static_assert(offsetof(struct object, member) <= (offset), #object "." #member " has moved")
+#define SIZE(object, size) _Static_assert(sizeof(struct object) >= (size) / 2, #object " has become shorter")
+#define FROZEN(object, size) _Static_assert(sizeof(struct object) <= (size), #object " has another size")
+#endif
+
+#define IS(name, value) _Static_assert((name) == (value), #name " has changed")
+
+#include "tests/abi/1.0/layout.h"
+
+/* A member appended behind padding would lie where older plugins leave garbage, so that no
+ * struct may end in any. Whoever appends a member puts it in the place of the last one. */
 #define NO_PADDING_BEHIND(object, member)                                                                        \
 	_Static_assert(sizeof(struct object) == offsetof(struct object, member) +                                \
 						       sizeof(((const struct object *)NULL)->member),            \
 		       "no padding behind the last member of " #object)
 
-#if defined __LP64__
-#define AT(object, member, offset, size)                                                                          \
-	_Static_assert(offsetof(struct object, member) == (offset), #object "." #member " has moved");            \
-	_Static_assert(sizeof(((const struct object *)NULL)->member) == (size), #object "." #member " has another size")
-#else
-/* 32-bit machines have the same order. */
-#define AT(object, member, offset, size) \
-	_Static_assert(offsetof(struct object, member) <= (offset), #object "." #member " has moved")
-#endif
-
-/* ---- 1.0 ---- */
-
-AT(berth_text, ptr, 0, 8);
-AT(berth_text, len, 8, 8);
 NO_PADDING_BEHIND(berth_text, len);
-
-AT(berth_diagnostic, size, 0, 8);
-AT(berth_diagnostic, code, 8, 16);
-AT(berth_diagnostic, message, 24, 16);
-AT(berth_diagnostic, severity, 40, 8);
 NO_PADDING_BEHIND(berth_diagnostic, severity);
-
-AT(berth_runtime, size, 0, 8);
-AT(berth_runtime, runtime_id, 8, 16);
-AT(berth_runtime, label, 24, 16);
-AT(berth_runtime, kind, 40, 16);
-AT(berth_runtime, status, 56, 16);
-AT(berth_runtime, source_kind, 72, 16);
-AT(berth_runtime, source_status, 88, 16);
-AT(berth_runtime, source_note, 104, 16);
-AT(berth_runtime, host_ids, 120, 8);
-AT(berth_runtime, n_host_ids, 128, 8);
-AT(berth_runtime, can, 136, 8);
-AT(berth_runtime, local_pod_inspection, 144, 16);
-AT(berth_runtime, workspace_scope, 160, 16);
-AT(berth_runtime, os, 176, 16);
-AT(berth_runtime, arch, 192, 16);
-AT(berth_runtime, diagnostics, 208, 8);
-AT(berth_runtime, n_diagnostics, 216, 8);
 NO_PADDING_BEHIND(berth_runtime, n_diagnostics);
-
-AT(berth_host, size, 0, 8);
-AT(berth_host, host_id, 8, 16);
-AT(berth_host, label, 24, 16);
-AT(berth_host, kind, 40, 16);
-AT(berth_host, status, 56, 16);
-AT(berth_host, observed_at_ns, 72, 8);
-AT(berth_host, last_seen_at_ns, 80, 8);
-AT(berth_host, can, 88, 8);
-AT(berth_host, local_pod_inspection, 96, 16);
-AT(berth_host, workspace_scope, 112, 16);
-AT(berth_host, os, 128, 16);
-AT(berth_host, arch, 144, 16);
-AT(berth_host, diagnostics, 160, 8);
-AT(berth_host, n_diagnostics, 168, 8);
 NO_PADDING_BEHIND(berth_host, n_diagnostics);
-
-AT(berth_worker, size, 0, 8);
-AT(berth_worker, worker_id, 8, 16);
-AT(berth_worker, runtime_id, 24, 16);
-AT(berth_worker, host_id, 40, 16);
-AT(berth_worker, label, 56, 16);
-AT(berth_worker, role, 72, 16);
-AT(berth_worker, profile, 88, 16);
-AT(berth_worker, workspace_visibility, 104, 16);
-AT(berth_worker, workspace_identity, 120, 16);
-AT(berth_worker, state, 136, 16);
-AT(berth_worker, status, 152, 16);
-AT(berth_worker, last_seen_at_ns, 168, 8);
-AT(berth_worker, implementation_kind, 176, 16);
-AT(berth_worker, implementation_hint, 192, 16);
-AT(berth_worker, can, 208, 8);
-AT(berth_worker, diagnostics, 216, 8);
-AT(berth_worker, n_diagnostics, 224, 8);
 NO_PADDING_BEHIND(berth_worker, n_diagnostics);
-
-AT(berth_answer, size, 0, 8);
-AT(berth_answer, state, 8, 8);
-AT(berth_answer, transcript_sequence, 16, 8);
-AT(berth_answer, event_id, 24, 8);
-AT(berth_answer, total_items, 32, 8);
-AT(berth_answer, more, 40, 8);
-AT(berth_answer, next_start, 48, 8);
 NO_PADDING_BEHIND(berth_answer, next_start);
-
-AT(berth_evidence, size, 0, 8);
-AT(berth_evidence, kind, 8, 16);
-AT(berth_evidence, detail, 24, 16);
 NO_PADDING_BEHIND(berth_evidence, detail);
-
-AT(berth_transcript_item, size, 0, 8);
-AT(berth_transcript_item, sequence, 8, 8);
-AT(berth_transcript_item, event_id, 16, 8);
-AT(berth_transcript_item, role, 24, 16);
-AT(berth_transcript_item, content, 40, 16);
 NO_PADDING_BEHIND(berth_transcript_item, content);
-
-AT(berth_connect_point, size, 0, 8);
-AT(berth_connect_point, kind, 8, 16);
-AT(berth_connect_point, status, 24, 16);
-AT(berth_connect_point, diagnostics, 40, 8);
-AT(berth_connect_point, n_diagnostics, 48, 8);
 NO_PADDING_BEHIND(berth_connect_point, n_diagnostics);
-
-AT(berth_option, text, 0, 16);
-AT(berth_option, number, 16, 8);
 NO_PADDING_BEHIND(berth_option, number);
-
-AT(berth_open_request, size, 0, 8);
-AT(berth_open_request, workspace_id, 8, 16);
-AT(berth_open_request, workspace_root, 24, 16);
-AT(berth_open_request, data_dir, 40, 16);
-AT(berth_open_request, runtime_id, 56, 16);
-AT(berth_open_request, options, 72, 8);
-AT(berth_open_request, n_options, 80, 8);
 NO_PADDING_BEHIND(berth_open_request, n_options);
-
-AT(berth_list_request, size, 0, 8);
-AT(berth_list_request, limit, 8, 8);
 NO_PADDING_BEHIND(berth_list_request, limit);
-
-AT(berth_worker_request, size, 0, 8);
-AT(berth_worker_request, worker_id, 8, 16);
 NO_PADDING_BEHIND(berth_worker_request, worker_id);
-
-AT(berth_spawn_request, size, 0, 8);
-AT(berth_spawn_request, intent, 8, 8);
-AT(berth_spawn_request, ticket_id, 16, 16);
-AT(berth_spawn_request, role, 32, 8);
-AT(berth_spawn_request, requested_worker_name, 40, 16);
-AT(berth_spawn_request, acceptance, 56, 8);
-AT(berth_spawn_request, expected_segments, 64, 8);
-AT(berth_spawn_request, request_id, 72, 16);
 NO_PADDING_BEHIND(berth_spawn_request, request_id);
-
-AT(berth_stop_request, size, 0, 8);
-AT(berth_stop_request, worker_id, 8, 16);
-AT(berth_stop_request, mode, 24, 8);
 NO_PADDING_BEHIND(berth_stop_request, mode);
-
-AT(berth_input_request, size, 0, 8);
-AT(berth_input_request, worker_id, 8, 16);
-AT(berth_input_request, kind, 24, 8);
-AT(berth_input_request, content, 32, 16);
 NO_PADDING_BEHIND(berth_input_request, content);
-
-AT(berth_transcript_request, size, 0, 8);
-AT(berth_transcript_request, worker_id, 8, 16);
-AT(berth_transcript_request, start, 24, 8);
-AT(berth_transcript_request, limit, 32, 8);
 NO_PADDING_BEHIND(berth_transcript_request, limit);
-
-AT(berth_services, size, 0, 8);
-AT(berth_services, generated_id, 8, 8);
-AT(berth_services, display_hint, 16, 8);
-AT(berth_services, log, 24, 8);
-AT(berth_services, wall_ns, 32, 8);
-AT(berth_services, monotonic_ns, 40, 8);
 NO_PADDING_BEHIND(berth_services, monotonic_ns);
-
-AT(berth_sink, size, 0, 8);
-AT(berth_sink, runtime, 8, 8);
-AT(berth_sink, host, 16, 8);
-AT(berth_sink, worker, 24, 8);
-AT(berth_sink, answer, 32, 8);
-AT(berth_sink, evidence, 40, 8);
-AT(berth_sink, transcript_item, 48, 8);
-AT(berth_sink, connect_point, 56, 8);
-AT(berth_sink, diagnostic, 64, 8);
-AT(berth_sink, fail, 72, 8);
-AT(berth_sink, cancelled, 80, 8);
 NO_PADDING_BEHIND(berth_sink, cancelled);
-
-AT(berth_call, size, 0, 8);
-AT(berth_call, services, 8, 8);
-AT(berth_call, sink, 16, 8);
-AT(berth_call, deadline_ns, 24, 8);
 NO_PADDING_BEHIND(berth_call, deadline_ns);
-
-AT(berth_adapter, size, 0, 8);
-AT(berth_adapter, open, 8, 8);
-AT(berth_adapter, close, 16, 8);
-AT(berth_adapter, runtime, 24, 8);
-AT(berth_adapter, list_hosts, 32, 8);
-AT(berth_adapter, list_workers, 40, 8);
-AT(berth_adapter, worker, 48, 8);
-AT(berth_adapter, spawn_worker, 56, 8);
-AT(berth_adapter, stop_worker, 64, 8);
-AT(berth_adapter, send_input, 72, 8);
-AT(berth_adapter, transcript, 80, 8);
-AT(berth_adapter, connect_points, 88, 8);
 NO_PADDING_BEHIND(berth_adapter, connect_points);
-
-AT(berth_registrar, size, 0, 8);
-AT(berth_registrar, add, 8, 8);
 NO_PADDING_BEHIND(berth_registrar, add);
-
-/* ---- Values, which are in the code of plugins as well ---- */
-
-#define IS(name, value) _Static_assert((name) == (value), #name " has changed")
-
-IS(BERTH_ACCEPTED, 1);
-IS(BERTH_UNSUPPORTED, 2);
-IS(BERTH_REJECTED, 3);
-IS(BERTH_INFO, 1);
-IS(BERTH_WARNING, 2);
-IS(BERTH_ERROR, 3);
-IS(BERTH_LOG_DEBUG, 1);
-IS(BERTH_LOG_INFO, 2);
-IS(BERTH_LOG_WARNING, 3);
-IS(BERTH_LOG_ERROR, 4);
-IS(BERTH_INTENT_WORKSPACE_COMPANION, 1);
-IS(BERTH_INTENT_WORKSPACE_ORCHESTRATOR, 2);
-IS(BERTH_INTENT_TICKET_ROLE, 3);
-IS(BERTH_ROLE_INTAKE, 1);
-IS(BERTH_ROLE_ORCHESTRATOR, 2);
-IS(BERTH_ROLE_CODER, 3);
-IS(BERTH_ROLE_REVIEWER, 4);
-IS(BERTH_ACCEPTANCE_SOCKET_READY, 1);
-IS(BERTH_ACCEPTANCE_RUN_ACCEPTED, 2);
-IS(BERTH_STOP_GRACEFUL, 1);
-IS(BERTH_STOP_FORCE, 2);
-IS(BERTH_INPUT_USER, 1);
-IS(BERTH_INPUT_SYSTEM, 2);
-IS(BERTH_CAN_LIST_HOSTS, UINT64_C(1) << 0);
-IS(BERTH_CAN_LIST_WORKERS, UINT64_C(1) << 1);
-IS(BERTH_CAN_GET_WORKER, UINT64_C(1) << 2);
-IS(BERTH_CAN_SPAWN_WORKER, UINT64_C(1) << 3);
-IS(BERTH_CAN_STOP_WORKER, UINT64_C(1) << 4);
-IS(BERTH_CAN_ACCEPT_INPUT, UINT64_C(1) << 5);
-IS(BERTH_CAN_STREAM_EVENTS, UINT64_C(1) << 6);
-IS(BERTH_CAN_READ_BOUNDED_TRANSCRIPT, UINT64_C(1) << 7);
-IS(BERTH_HAS_WORKSPACE_FS, UINT64_C(1) << 8);
-IS(BERTH_HAS_SHELL, UINT64_C(1) << 9);
-IS(BERTH_HAS_GIT, UINT64_C(1) << 10);
-IS(BERTH_SUPPORTS_WORKTREES, UINT64_C(1) << 11);
-IS(BERTH_SUPPORTS_BACKEND_INTERNAL_TOOLS, UINT64_C(1) << 12);
-IS(BERTH_WORKER_CAN_ACCEPT_INPUT, UINT64_C(1) << 0);
-IS(BERTH_WORKER_CAN_STREAM_EVENTS, UINT64_C(1) << 1);
-IS(BERTH_WORKER_CAN_STOP, UINT64_C(1) << 2);
-IS(BERTH_WORKER_CAN_SPAWN_FOLLOWUP, UINT64_C(1) << 3);
-IS(BERTH_WORKER_CAN_READ_BOUNDED_TRANSCRIPT, UINT64_C(1) << 4);
-IS(BERTH_ABI_MAJOR, 1);
-IS(BERTH_ID_MAX, 120);
-IS(BERTH_TEXT_MAX, 65536);
-IS(BERTH_CONTENT_MAX, 16777216);
-IS(BERTH_HINT_MAX, 320);
-IS(BERTH_DIAGNOSTICS_MAX, 16);
-IS(BERTH_DEFAULT, 2);
-IS(BERTH_THREADS_ONE, 0);
-IS(BERTH_THREADS_INSTANCE, 1);
-IS(BERTH_THREADS_ANY, 2);
-IS(BERTH_STAMP_FORMAT, 1);
-IS(BERTH_STAMP_TYPE, 1);
 
 int main(void)
 {

@@ -411,9 +411,9 @@ static void major_0(struct image *image)
 	image->head.major = 0;
 }
 
-static void needs_minor_1(struct image *image)
+static void needs_next_minor(struct image *image)
 {
-	image->head.needed = image->head.minor = 1;
+	image->head.needed = image->head.minor = BERTH_ABI_MINOR + 1;
 }
 
 static void built_with_minor_9(struct image *image)
@@ -627,7 +627,7 @@ static const struct row {
 	{ "a stamp of another format", other_format, FAILURE_STAMP_INVALID, 0 },
 	{ "another major, with a text that means nothing here", other_major, FAILURE_ABI_MISMATCH, 0 },
 	{ "major 0", major_0, FAILURE_ABI_MISMATCH, 0 },
-	{ "a minor that is not there yet", needs_minor_1, FAILURE_ABI_MISMATCH, 0 },
+	{ "a minor that is not there yet", needs_next_minor, FAILURE_ABI_MISMATCH, 0 },
 	{ "no text", no_text, FAILURE_STAMP_INVALID, 0 },
 	{ "an id and no version", no_version, FAILURE_STAMP_INVALID, 0 },
 	{ "no NUL at all", no_nul_at_all, FAILURE_STAMP_INVALID, 0 },
