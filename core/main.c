@@ -387,12 +387,32 @@ static enum status run_command(struct program *program)
 	return command == COMMAND_BATCH ? run_batch(program) : run_request(program);
 }
 
+/* Becomes the program of a command that has its own; only authors of adapters have it. */
+static enum status run_program(const struct program *program)
+{
+	char **arguments = program->options.own_arguments, stage[PATH_MAX];
+	const char *variable = secure_getenv("BERTH_LIBEXEC_DIR");
+	CLEANUP_FREE char *file = NULL;
+
+	setup_find_stage(stage);
+	if (asprintf(&file, "%s%s/%s", variable ? "" : stage, variable ? variable : LIBEXEC_DIR, arguments[0]) < 0)
+		return complain_no_memory();
+	if (dup2(program->in_fd, STDIN_FILENO) < 0 || dup2(program->out_fd, STDOUT_FILENO) < 0)
+		return complain(STATUS_SETUP, "standard input and output cannot be set up: %s", strerror(errno));
+	signal(SIGPIPE, SIG_DFL);
+	execv(file, arguments);
+	return complain(STATUS_SETUP, "%s: %s: %s; it comes with what authors of adapters need (Debian: berth-dev)",
+			arguments[0], file, strerror(errno));
+}
+
 static enum status run(struct program *program)
 {
 	CLEANUP(buffer_fini) struct buffer text = { 0 };
 	char version[64];
 	enum status status;
 
+	if (program->options.own_arguments)
+		return run_program(program);
 	if (program->options.help) {
 		options_write_help(&text);
 		return print(program, &text);

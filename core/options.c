@@ -14,7 +14,7 @@
 #include "inline/json_reader.h"
 
 #define BIT(command) (1u << (command))
-#define ALL (BIT(N_COMMANDS) - 1)
+#define ALL (BIT(COMMAND_CONFORMANCE) - 1)
 #define LISTS (BIT(COMMAND_RUNTIMES) | BIT(COMMAND_HOSTS) | BIT(COMMAND_WORKERS) | BIT(COMMAND_TRANSCRIPT))
 
 static const struct {
@@ -36,7 +36,14 @@ static const struct {
 	[COMMAND_CHECK] = { "check", "", 0, 0, "find all that is wrong with the configuration" },
 	[COMMAND_CONFIG] = { "config", "", 0, 0, "show the settings, and where each comes from" },
 	[COMMAND_BATCH] = { "batch", "", 0, 0, "answer JSON requests, one a line, on standard input" },
+	[COMMAND_CONFORMANCE] = { "conformance", "FILE.so", 1, 0, "check an adapter against the contract" },
 };
+
+/* Those behind the others have programs and options of their own. */
+static bool has_program(enum command command)
+{
+	return command >= COMMAND_CONFORMANCE;
+}
 
 /* What an option does with its argument. */
 enum action {
@@ -168,17 +175,28 @@ static int parse_options(int argc, char **argv, struct options *options, struct 
 
 /* ---- Commands ---- */
 
+/* N_COMMANDS where there is none of that name. */
+static enum command find_command(const char *name)
+{
+	enum command command = 0;
+
+	while (command < N_COMMANDS && strcmp(commands[command].name, name) != 0)
+		command++;
+	return command;
+}
+
 static int parse_command(int argc, char **argv, struct options *options, struct error *error)
 {
 	int n_arguments = argc - optind - 1;
-	enum command command = 0;
+	enum command command;
 
 	if (n_arguments < 0)
 		return error_set(error, -EINVAL, "a command is expected; berth --help lists them");
-	while (command < N_COMMANDS && strcmp(commands[command].name, argv[optind]) != 0)
-		command++;
+	command = find_command(argv[optind]);
 	if (command == N_COMMANDS)
 		return error_set(error, -EINVAL, "%.60s: no such command; berth --help lists them", argv[optind]);
+	if (has_program(command))
+		return error_set(error, -EINVAL, "%s: expected as the first argument; all others are its own", argv[optind]);
 	if (n_arguments != commands[command].n_arguments &&
 	    n_arguments != commands[command].n_arguments + commands[command].n_optional)
 		return error_set(error, -EINVAL, "%s: usage: berth %s%s%s", argv[optind], argv[optind],
@@ -213,6 +231,10 @@ int options_parse(int argc, char **argv, struct options *options, struct error *
 	int rc;
 
 	*options = (struct options){ 0 };
+	if (argc > 1 && find_command(argv[1]) < N_COMMANDS && has_program(find_command(argv[1]))) {
+		options->own_arguments = argv + 1;
+		return 0;
+	}
 	rc = parse_options(argc, argv, options, error);
 	if (rc < 0 || options->help || options->version)
 		return rc;
@@ -262,7 +284,9 @@ void options_write_help(struct buffer *out)
 
 	buffer_append_string(out, "usage: berth [OPTION...] COMMAND [ARGUMENT...]\n"
 				  "One view over the workers of all runtimes, through adapters.\n\nCommands:\n");
-	for (size_t i = 0; i < N_COMMANDS; i++) {
+	for (enum command i = 0; i < N_COMMANDS; i++) {
+		if (i == COMMAND_CONFORMANCE)
+			buffer_append_string(out, "\nFor authors of adapters; berth COMMAND --help says more:\n");
 		snprintf(left, sizeof left, "%s %s", commands[i].name, commands[i].arguments);
 		write_pair(out, left, commands[i].help);
 	}

@@ -24,6 +24,7 @@ enum command {
 	COMMAND_CHECK,
 	COMMAND_CONFIG,
 	COMMAND_BATCH,
+	COMMAND_CONFORMANCE, /* has a program of its own */
 	N_COMMANDS,
 };
 
@@ -33,6 +34,7 @@ enum { ARGUMENTS_MAX = 3 };
 struct options {
 	enum command command;
 	char *arguments[ARGUMENTS_MAX]; /* of the command; NULL where one that may be left out is */
+	char **own_arguments; /* of a command with its own program, from the command on; NULL: it is none */
 	const char *workspace_root, *workspace_id, *data_dir, *adapters, *config_root, *log_level;
 	const char **adapter_dirs, **required; /* lists; to be freed */
 	size_t n_adapter_dirs, n_required;

@@ -76,10 +76,7 @@ static int put_options(struct setup *setup)
 	return rc == 0 ? put_adapter_dirs(setup) : rc;
 }
 
-/* A program that is installed below a directory of its own, as packagers do before it
- * is in its place, takes everything from there. Sets stage to that directory, "" where
- * it is in place, or in none. */
-static void find_stage(char stage[PATH_MAX])
+void setup_find_stage(char stage[PATH_MAX])
 {
 	static const char place[] = BIN_DIR "/berth";
 	ssize_t len = getauxval(AT_SECURE) ? -1 : readlink("/proc/self/exe", stage, PATH_MAX - 1);
@@ -204,7 +201,7 @@ enum status setup_load(struct setup *setup, const struct options *options)
 	enum status status;
 
 	setup->options = options;
-	find_stage(setup->stage);
+	setup_find_stage(setup->stage);
 	status = find_config(setup, &paths);
 
 	if (status == STATUS_DONE) {

@@ -20,6 +20,11 @@ struct setup {
 	char stage[PATH_MAX]; /* what stands before the configured directories, in a staged installation */
 };
 
+/* Finds out what stands before the configured directories: a program that is installed
+ * below a directory of its own, as packagers do before it is in its place, takes
+ * everything from there. "" where it is in place, or not installed. */
+void setup_find_stage(char stage[PATH_MAX]);
+
 /* Reads the configuration. What is wrong in files is kept in config.failures and in
  * the drop-ins. options is borrowed until setup_fini, which is due in any case. */
 enum status setup_load(struct setup *setup, const struct options *options);

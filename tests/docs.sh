@@ -42,8 +42,17 @@ documented() {
 }
 
 "$BERTH" --help >"$scratch/help" || exit 1
-awk '/^Commands:/ { on = 1 } /^$/ { on = 0 } on && /^  [a-z]/ { print $1 }' "$scratch/help" >"$scratch/commands"
-sed -n 's/^  \(--[a-z-]*\).*/\1/p' "$scratch/help" >"$scratch/options"
+# Those for authors have programs of their own, with their own --help.
+awk '/^For authors/ { on = 1 } /^$/ { on = 0 } on && /^  [a-z]/ { print $1 }' "$scratch/help" >"$scratch/programs"
+awk '/^Commands:/ { on = 1 } /^$/ { on = 0 } on && /^  [a-z]/ { print $1 }' "$scratch/help" |
+	cat - "$scratch/programs" >"$scratch/commands"
+options_in() {
+	sed -n 's/^  \(--[a-z-]*\).*/\1/p' "$1"
+}
+options_in "$scratch/help" >"$scratch/options"
+while read -r command; do
+	"$BERTH" "$command" --help >"$scratch/help-$command" || exit 1
+done <"$scratch/programs"
 
 # ---- Commands and options ----
 
@@ -69,6 +78,12 @@ for file in berth.bash _berth berth.fish; do
 done
 cp "$scratch/options" "$has"
 documented "$core/berth.1.in" OPTIONS Fl | same "berth.1 describes the options"
+while read -r command; do
+	options_in "$scratch/help-$command" >"$has"
+	documented "$core/berth-$command.1.in" OPTIONS Fl | same "berth-$command.1 describes its options"
+	cat "$has" >>"$scratch/options"
+done <"$scratch/programs"
+cp "$scratch/options" "$has"
 for file in berth.bash _berth berth.fish; do
 	completion_options $file | same "completion/$file knows the options"
 done
@@ -86,10 +101,14 @@ if command -v bash >/dev/null; then
 	cp "$scratch/commands" "$has"
 	complete_words '' | same "bash offers the commands"
 	while read -r command; do
-		awk -v command="$command" '
-			/^$/ || /^Options/ { on = 1 }
-			/^ of / { sub(/^ of /, " "); sub(/:$/, ","); on = index($0, " " command ",") }
-			on && /^  --/ { print $1 }' "$scratch/help" >"$has"
+		if [ -f "$scratch/help-$command" ]; then
+			options_in "$scratch/help-$command" >"$has"
+		else
+			awk -v command="$command" '
+				/^$/ || /^Options/ { on = 1 }
+				/^ of / { sub(/^ of /, " "); sub(/:$/, ","); on = index($0, " " command ",") }
+				on && /^  --/ { print $1 }' "$scratch/help" >"$has"
+		fi
 		complete_words "$command" -- | same "bash offers the options of $command"
 	done <"$scratch/commands"
 	mkdir -p "$scratch/data/pods/kaya"
@@ -150,7 +169,7 @@ if grep -qx config "$scratch/commands"; then
 	keys_of_page "$core/berth.json.5.in" | same "berth.json.5 describes the keys"
 	{
 		tr '[:lower:]' '[:upper:]' <"$has" | sed 's/^/BERTH_/'
-		echo BERTH_CONFIG_ROOT
+		printf '%s\n' BERTH_CONFIG_ROOT BERTH_LIBEXEC_DIR
 	} >"$scratch/variables"
 	mv "$scratch/variables" "$has"
 	documented "$core/berth.1.in" ENVIRONMENT Ev | grep '^BERTH_' | same "berth.1 describes a variable for each key"
@@ -169,6 +188,19 @@ for dir in "$srcdir"/plugins/*/; do
 	cat "$dir"*.c | grep -o 'DIAGNOSTIC("[a-z0-9_]*"\|\.code = BERTH_TEXT("[a-z0-9_]*"' | cut -d '"' -f 2 >"$has"
 	documented "$dir/berth-$id.7.in" DIAGNOSTICS Dv | same "berth-$id.7 describes the diagnostics"
 done
+
+# ---- The checks of berth conformance ----
+
+page=$core/berth-conformance.1.in
+if "$BERTH" conformance --list >"$scratch/list" 2>/dev/null; then
+	awk '{ print $1 }' "$scratch/list" >"$has"
+	documented "$page" CHECKS Cm | same "berth-conformance.1 describes the checks"
+	sed -n 's/^\([a-z_/]*\) .*\[\([a-z_]*\)\]$/\1 \2/p' "$scratch/list" >"$has"
+	awk '$1 == ".It" { name = $3 } /^Needs$/ { getline; print name, $2 }' "$page" |
+		same "berth-conformance.1 says which capability each check needs"
+else
+	skip "berth-conformance.1 describes the checks" "there is no berth conformance"
+fi
 
 # ---- Form ----
 

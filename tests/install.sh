@@ -39,6 +39,7 @@ final=$scratch/final
 stage=$scratch/stage
 bin=$final/Programs/b+1
 lib=$final/lib.x/32_64
+libexec=$final/le
 data=$final/d-a-t-a
 etc=$final/etc,c
 include=$final/Headers
@@ -56,7 +57,7 @@ fi
 mkdir "$scratch/build"
 (cd "$scratch/build" && "$source/configure" -q "$@" --disable-dependency-tracking --srcdir="$source" \
 	--prefix="$final/p" --exec-prefix="$final/e.p" --bindir="$bin" --sbindir="$final/sb" \
-	--libexecdir="$final/le" --libdir="$lib" --datarootdir="$final/dr" --datadir="$data" \
+	--libexecdir="$libexec" --libdir="$lib" --datarootdir="$final/dr" --datadir="$data" \
 	--mandir="$man" --docdir="$final/doc" --infodir="$final/inf" --sysconfdir="$etc" \
 	--localstatedir="$final/var" --runstatedir="$final/r-u-n" --sharedstatedir="$final/com" \
 	--includedir="$include" --program-prefix= --program-suffix= --program-transform-name='s,x,x,' &&
@@ -84,7 +85,9 @@ grep -q '^adapter_LTLIBRARIES = ' "$scratch/build/Makefile" && plugins=$n
 {
 	echo "$bin/berth"
 	echo "$include/berth/adapter.h"
+	echo "$libexec/berth/conformance"
 	printf '%s\n' "$man/man1/berth.1" "$man/man5/berth-adapters.d.5" "$man/man5/berth.json.5"
+	echo "$man/man1/berth-conformance.1"
 	echo "$data/bash-completion/completions/berth"
 	echo "$data/zsh/site-functions/_berth"
 	echo "$data/fish/vendor_completions.d/berth.fish"
@@ -135,7 +138,7 @@ flags=$(sed -n 's/^\(HARDENING\|PIE\)_[A-Z]*FLAGS = //p' "$scratch/build/Makefil
 hardened() {
 	case " $flags " in
 	*"$1"*)
-		for file in "$stage$bin/berth" "$stage$lib/berth/adapters"/*.so; do
+		for file in "$stage$bin/berth" "$stage$libexec/berth/conformance" "$stage$lib/berth/adapters"/*.so; do
 			[ -f "$file" ] || continue
 			# A plugin is no program, and a small one has no function worth a check.
 			case $1:$file in
@@ -159,7 +162,7 @@ hardened -z,noexecstack "the stack is said to be not executable" -l 'GNU_STACK.*
 hardened -pie "PIE" "-h -d" 'DYN (Position-Independent\|Flags:.* PIE' yes
 hardened -fstack-protector-strong "stack protector" --dyn-syms __stack_chk_fail yes
 hardened -D_FORTIFY_SOURCE "_FORTIFY_SOURCE" --dyn-syms '_chk@\|_chk ' yes
-for file in "$stage$bin/berth" "$stage$lib/berth/adapters"/*.so; do
+for file in "$stage$bin/berth" "$stage$libexec/berth/conformance" "$stage$lib/berth/adapters"/*.so; do
 	[ -f "$file" ] || continue
 	! LC_ALL=C readelf -W -d "$file" | grep -q 'TEXTREL\|RPATH\|RUNPATH'
 	check $? "no text relocations and no search path: $(basename "$file")"

@@ -48,6 +48,7 @@ _berth_options() {
 		--log-level --json --version --help'
 
 	case $1 in
+	conformance) options='--options --workspace-root --data-dir --check --junit --sanitizer --timeout --list --help' ;;
 	runtimes | hosts) options+=' --limit' ;;
 	workers) options+=' --limit --host' ;;
 	transcript) options+=' --limit --start' ;;
@@ -73,6 +74,15 @@ _berth_argument() {
 		_berth_files -d -- "$current"
 		;;
 	--log-level) COMPREPLY=($(compgen -W 'debug info warning error' -- "$current")) ;;
+	--sanitizer) COMPREPLY=($(compgen -W 'address undefined thread' -- "$current")) ;;
+	--check)
+		before=$("$_berth_program" conformance --list 2>/dev/null | cut -d ' ' -f 1)
+		COMPREPLY=($(compgen -W "$before" -- "$current"))
+		;;
+	--junit)
+		local IFS=$'\n'
+		_berth_files -f -- "$current"
+		;;
 	--role) COMPREPLY=($(compgen -W 'intake orchestrator coder reviewer' -- "$current")) ;;
 	--host) COMPREPLY=($(compgen -W "$(_berth_hosts)" -- "$current")) ;;
 	--require) COMPREPLY=($(compgen -W "$(_berth_instances)" -- "$current")) ;;
@@ -85,7 +95,7 @@ _berth_argument() {
 
 # The argument of a command; the arguments before it follow the current word.
 _berth_operand() {
-	local commands='runtimes hosts workers worker spawn stop input transcript connect-points adapters check config batch'
+	local commands='runtimes hosts workers worker spawn stop input transcript connect-points adapters check config batch conformance'
 	local current=$1
 
 	shift
@@ -98,7 +108,7 @@ _berth_operand() {
 		COMPREPLY=($(compgen -W "$(_berth_workers "$2")" -- "$current"))
 		;;
 	1:adapters) COMPREPLY=($(compgen -W inspect -- "$current")) ;;
-	2:adapters)
+	2:adapters | 1:conformance)
 		local IFS=$'\n'
 		_berth_files -f -X '!*.so' -- "$current"
 		COMPREPLY+=($(compgen -d -- "$current"))
@@ -125,7 +135,8 @@ _berth() {
 			_berth_setup+=("${word/=\~\//=$HOME/}")
 			;;
 		--workspace-root | --workspace-id | --data-dir | --adapter-dir | --config-root | --adapters | --require | \
-			--log-level | --limit | --host | --ticket | --role | --name | --segments | --request | --start)
+			--log-level | --limit | --host | --ticket | --role | --name | --segments | --request | --start | \
+			--options | --check | --junit | --sanitizer | --timeout)
 			if ((i + 1 == ${#_berth_line[@]} - 1)); then
 				option=$word
 				break

@@ -11,7 +11,8 @@ function __berth_operands
         end
         switch $word
             case --workspace-root --workspace-id --data-dir --adapters --adapter-dir --require --config-root \
-                --log-level --limit --host --ticket --role --name --segments --request --start
+                --log-level --limit --host --ticket --role --name --segments --request --start \
+                --options --check --junit --sanitizer --timeout
                 set skip 1
             case '-*'
             case '*'
@@ -89,6 +90,11 @@ function __berth_workers
         string replace -r '.*"worker_id":"(.*)"$' '$1'
 end
 
+function __berth_checks
+    set -l words (commandline -opc)
+    command $words[1] conformance --list 2>/dev/null | string replace -r ' .*' ''
+end
+
 complete -c berth -f
 complete -c berth -n __berth_no_command -a runtimes -d 'list the runtimes'
 complete -c berth -n __berth_no_command -a hosts -d 'list the hosts'
@@ -103,11 +109,13 @@ complete -c berth -n __berth_no_command -a adapters -d 'list the adapters, and w
 complete -c berth -n __berth_no_command -a check -d 'report every problem of the configuration'
 complete -c berth -n __berth_no_command -a config -d 'show the settings and their origins'
 complete -c berth -n __berth_no_command -a batch -d 'answer JSON requests, one a line'
+complete -c berth -n __berth_no_command -a conformance -d 'check an adapter against the contract'
 
 complete -c berth -n '__berth_at 0 worker spawn stop input transcript connect-points' -a '(__berth_runtimes)'
 complete -c berth -n '__berth_at 1 worker stop input transcript connect-points' -a '(__berth_workers)'
 complete -c berth -n '__berth_at 0 adapters' -a inspect -d 'show what a plugin says of itself'
 complete -c berth -n '__berth_at 1 adapters' -a '(__fish_complete_suffix .so)'
+complete -c berth -n '__berth_at 0 conformance' -a '(__fish_complete_suffix .so)'
 
 complete -c berth -l workspace-root -xa '(__fish_complete_directories)' -d 'root of the workspace'
 complete -c berth -l workspace-id -x -d 'identifier of the workspace'
@@ -132,3 +140,9 @@ complete -c berth -n '__berth_at spawn' -l request -x -d 'the whole request'
 complete -c berth -n '__berth_at stop' -l force -d 'at once instead of gracefully'
 complete -c berth -n '__berth_at input' -l system -d 'as input of the system'
 complete -c berth -n '__berth_at transcript' -l start -x -d 'index of the first item'
+complete -c berth -n '__berth_at conformance' -l options -x -d 'the options of the adapter, an object'
+complete -c berth -n '__berth_at conformance' -l check -xa '(__berth_checks)' -d 'this check or profile alone'
+complete -c berth -n '__berth_at conformance' -l junit -r -F -d 'write the results as JUnit XML as well'
+complete -c berth -n '__berth_at conformance' -l sanitizer -xa 'address undefined thread' -d 'with which the adapter was built'
+complete -c berth -n '__berth_at conformance' -l timeout -x -d 'seconds of one check'
+complete -c berth -n '__berth_at conformance' -l list -d 'print the checks'

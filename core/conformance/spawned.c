@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "core/conformance/spawned.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+
+#define RUN_ACCEPTED ",'acceptance':{'kind':'run_accepted','expected_segments':0}"
+#define SOCKET_READY ",'acceptance':{'kind':'socket_ready'}"
+#define TICKET(role) "'intent':{'kind':'ticket_role','ticket_id':'CONFORMANCE-1','role':'" role "'}"
+
+const struct spawn_way spawn_ways[] = {
+	{ "workspace_companion", "'intent':{'kind':'workspace_companion'}" RUN_ACCEPTED },
+	{ "workspace_orchestrator", "'intent':{'kind':'workspace_orchestrator'}" RUN_ACCEPTED },
+	{ "ticket coder", TICKET("coder") RUN_ACCEPTED },
+	{ "ticket intake", TICKET("intake") RUN_ACCEPTED },
+	{ "ticket reviewer", TICKET("reviewer") RUN_ACCEPTED },
+	{ "ticket orchestrator", TICKET("orchestrator") RUN_ACCEPTED },
+	{ "workspace_companion, socket_ready", "'intent':{'kind':'workspace_companion'}" SOCKET_READY },
+	{ "ticket coder, socket_ready", TICKET("coder") SOCKET_READY },
+};
+const size_t n_spawn_ways = sizeof spawn_ways / sizeof *spawn_ways;
+
+enum { SPAWNED_MAX = 1024 };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+	char runtime_id[BERTH_ID_MAX + 1], worker_id[BERTH_ID_MAX + 1];
+} spawned[SPAWNED_MAX];
+static size_t n_spawned;
+
+static void remember(const struct host *host, const char *worker_id)
+{
+	pthread_mutex_lock(&lock);
+	if (n_spawned == SPAWNED_MAX)
+		check_fail("a check spawns too many workers");
+	strcpy(spawned[n_spawned].runtime_id, host->runtime_id);
+	snprintf(spawned[n_spawned++].worker_id, sizeof spawned->worker_id, "%s", worker_id);
+	pthread_mutex_unlock(&lock);
+}
+
+const char *spawned_id(const cJSON *answer)
+{
+	const char *id = json_string(cJSON_GetObjectItemCaseSensitive(answer, "worker"), "worker_id");
+
+	return strcmp(json_string(answer, "state"), "accepted") == 0 && *id ? id : NULL;
+}
+
+cJSON *spawned_ask(struct host *host, const struct spawn_way *way, const char *members)
+{
+	cJSON *answer = host_ask_json(host, "{'op':'spawn_worker','runtime_id':'%s','request':{%s%s}}",
+				      host->runtime_id, members, way->request);
+
+	if (spawned_id(answer))
+		remember(host, spawned_id(answer));
+	return answer;
+}
+
+const struct spawn_way *spawned_try(struct host *host, char worker_id[BERTH_ID_MAX + 1], struct error *why)
+{
+	if (!host_can(host, "can_spawn_worker")) {
+		error_set(why, 0,
+			  "the runtime does not declare can_spawn_worker, and a check acts on its own workers "
+			  "alone");
+		return NULL;
+	}
+	for (size_t i = 0; i < n_spawn_ways; i++) {
+		CLEANUP(json_delete) cJSON *answer = spawned_ask(host, &spawn_ways[i], "");
+
+		if (spawned_id(answer)) {
+			snprintf(worker_id, BERTH_ID_MAX + 1, "%s", spawned_id(answer));
+			return &spawn_ways[i];
+		}
+		error_set(why, 0,
+			  "the runtime spawns no worker, whatever is asked for; of the last try it says %.100s",
+			  json_string(cJSON_GetArrayItem(cJSON_GetObjectItem(answer, "diagnostics"), 0), "code"));
+	}
+	return NULL;
+}
+
+const struct spawn_way *spawned_worker(struct host *host, char worker_id[BERTH_ID_MAX + 1])
+{
+	struct error why;
+	const struct spawn_way *way = spawned_try(host, worker_id, &why);
+
+	if (!way)
+		check_skip("%s", why.text);
+	return way;
+}
+
+void spawned_stop_all(struct host *host)
+{
+	if (!host_can(host, "can_stop_worker"))
+		return;
+	for (size_t i = 0; i < n_spawned; i++)
+		free(host_ask(host,
+			      "{'op':'stop_worker','runtime_id':'%s','request':{'worker_id':'%s','mode':'force'}}",
+			      spawned[i].runtime_id, spawned[i].worker_id));
+	n_spawned = 0;
+}
