@@ -37,6 +37,7 @@ static const struct {
 	[COMMAND_CONFIG] = { "config", "", 0, 0, "show the settings, and where each comes from" },
 	[COMMAND_BATCH] = { "batch", "", 0, 0, "answer JSON requests, one a line, on standard input" },
 	[COMMAND_CONFORMANCE] = { "conformance", "FILE.so", 1, 0, "check an adapter against the contract" },
+	[COMMAND_NEW_ADAPTER] = { "new-adapter", "NAME", 1, 0, "make a project with an adapter to begin with" },
 };
 
 /* Those behind the others have programs and options of their own. */

@@ -24,7 +24,8 @@ enum command {
 	COMMAND_CHECK,
 	COMMAND_CONFIG,
 	COMMAND_BATCH,
-	COMMAND_CONFORMANCE, /* has a program of its own */
+	COMMAND_CONFORMANCE, /* this and the next have a program of their own */
+	COMMAND_NEW_ADAPTER,
 	N_COMMANDS,
 };
 

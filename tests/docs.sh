@@ -189,6 +189,71 @@ for dir in "$srcdir"/plugins/*/; do
 	documented "$dir/berth-$id.7.in" DIAGNOSTICS Dv | same "berth-$id.7 describes the diagnostics"
 done
 
+# ---- The manual for authors of adapters ----
+
+header=$srcdir/include/berth/adapter.h page=$core/berth-adapter.7.in
+
+# The functions in a struct of the header.
+functions_of() {
+	sed -n "/^struct $1 {\$/,/^};\$/s/.*(\*\([a-z_]*\))(.*/\1/p" "$header"
+}
+
+functions_of berth_adapter >"$has"
+awk '$1 == ".Sh" { on = $2 == "OPERATIONS" } on && $1 == ".Ss" { print substr($0, 5) }' "$page" |
+	same "berth-adapter.7 has a section for each operation"
+functions_of berth_sink >"$has"
+documented "$page" "THE SINK" Fn | same "berth-adapter.7 describes the functions of the sink"
+functions_of berth_services >"$has"
+documented "$page" SERVICES Fn | same "berth-adapter.7 describes the services"
+grep -o '\[OPTION_[A-Z]*\] = "[a-z]*"' "$core/stamp.c" | cut -d '"' -f 2 >"$has"
+documented "$page" OPTIONS Cm | same "berth-adapter.7 describes the types of options"
+sed -n 's/^#define \(BERTH_THREADS_[A-Z]*\) .*/\1/p' "$header" >"$has"
+documented "$page" THREADS Dv | same "berth-adapter.7 describes the kinds of threading"
+sed -n 's/^#define \(BERTH_[A-Z]*_MAX\) \([0-9]*\).*/\1 \2/p' "$header" >"$has"
+awk '$1 == ".Sh" { on = $2 == "LIMITS" } on && $1 == ".It" { print $3, $5 }' "$page" |
+	same "berth-adapter.7 describes the limits"
+grep -oh '"\(adapter_failed\|worker_[a-z_]*_pending\)"' "$core"/*.c | tr -d '"' >"$has"
+grep -o 'adapter_failed\|worker_[a-z_]*_pending' "$page" |
+	same "berth-adapter.7 names the diagnostics that stand for an adapter"
+
+umask 022
+mkdir "$scratch/notebook" && awk '
+	/^\.Ed$/ && on { exit }
+	on { gsub(/\\e/, "\\"); print }
+	/^\.Ss A complete adapter$/ { here = 1 }
+	/^\.Bd / && here { on = 1 }' "$page" >"$scratch/notebook/notebook.c"
+${CC:-cc} -Wall -Wextra -Werror -shared -fPIC -fvisibility=hidden -Wl,-z,defs -I "$srcdir/include" \
+	-o "$scratch/notebook/notebook.so" "$scratch/notebook/notebook.c"
+check $? "the adapter in berth-adapter.7 compiles without a warning"
+if [ -n "${ADMIN_CONF_DIR:-}" ]; then
+	conf=$scratch/notebook/root$ADMIN_CONF_DIR/adapters.d
+	mkdir -p "$conf"
+	sed -n "s|^\({ \"options\": .*\"\)/[^\"]*|\1$scratch/notebook/lines|p" "$page" >"$conf/notebook.json"
+	set -- --adapter-dir "$scratch/notebook" --config-root "$scratch/notebook/root"
+	{
+		"$BERTH" "$@" workers && "$BERTH" "$@" input notebook notebook "buy rope"
+	} >"$scratch/shown"
+	check $? "the adapter in berth-adapter.7 lists its worker and takes input"
+	[ -s "$scratch/shown" ] && ! grep -vxFf "$page" "$scratch/shown"
+	check $? "what it shows is what berth-adapter.7 says"
+	echo "buy rope" | cmp -s - "$scratch/notebook/lines"
+	check $? "the input is a line of the file"
+	"$BERTH" "$@" worker notebook notebook | grep -q '^host *this-machine$'
+	check $? "its worker is found by its id"
+	"$BERTH" "$@" input notebook notebook "" >"$scratch/shown"
+	[ $? = 1 ] && grep -q '^warning: notebook_line_empty: ' "$scratch/shown"
+	check $? "an empty line is refused"
+	"$BERTH" "$@" input notebook nobody rope 2>&1 | grep -q '^berth: unknown_worker: '
+	check $? "a worker that is not there is unknown"
+	rm "$scratch/notebook/lines" && mkdir "$scratch/notebook/lines"
+	"$BERTH" "$@" --json input notebook notebook rope >"$scratch/shown" 2>"$scratch/log"
+	grep -q '"rejected".*"adapter_failed"' "$scratch/shown" && ! grep -qF "$scratch" "$scratch/shown" &&
+		grep -qF "$scratch/notebook/lines: " "$scratch/log"
+	check $? "a file that cannot be written is named in the log and not in the answer"
+else
+	skip "the adapter in berth-adapter.7 lists its worker" "ADMIN_CONF_DIR is not set"
+fi
+
 # ---- The checks of berth conformance ----
 
 page=$core/berth-conformance.1.in

@@ -85,9 +85,12 @@ grep -q '^adapter_LTLIBRARIES = ' "$scratch/build/Makefile" && plugins=$n
 {
 	echo "$bin/berth"
 	echo "$include/berth/adapter.h"
-	echo "$libexec/berth/conformance"
+	printf '%s\n' "$lib/pkgconfig/berth.pc" "$data/aclocal/berth.m4" "$libexec/berth/conformance" "$libexec/berth/new-adapter"
+	for file in Makefile.am README.md configure.ac gitignore meson.build new-adapter.c new-adapter.json simple.mk; do
+		echo "$data/berth/template/$file"
+	done
 	printf '%s\n' "$man/man1/berth.1" "$man/man5/berth-adapters.d.5" "$man/man5/berth.json.5"
-	echo "$man/man1/berth-conformance.1"
+	printf '%s\n' "$man/man1/berth-conformance.1" "$man/man1/berth-new-adapter.1" "$man/man7/berth-adapter.7"
 	echo "$data/bash-completion/completions/berth"
 	echo "$data/zsh/site-functions/_berth"
 	echo "$data/fish/vendor_completions.d/berth.fish"

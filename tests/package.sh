@@ -115,7 +115,24 @@ for adapter in $adapters; do
 	berth-adapter-$adapter ./usr/share/man/man7/berth-$adapter.7.gz
 	END
 done
-echo "berth-dev ./usr/include/berth/adapter.h" >>"$scratch/expected"
+sed 's/^/berth-dev /' >>"$scratch/expected" <<END
+./usr/include/berth/adapter.h
+./usr/lib/$triplet/pkgconfig/berth.pc
+./usr/libexec/berth/conformance
+./usr/libexec/berth/new-adapter
+./usr/share/aclocal/berth.m4
+./usr/share/berth/template/Makefile.am
+./usr/share/berth/template/README.md
+./usr/share/berth/template/configure.ac
+./usr/share/berth/template/gitignore
+./usr/share/berth/template/meson.build
+./usr/share/berth/template/new-adapter.c
+./usr/share/berth/template/new-adapter.json
+./usr/share/berth/template/simple.mk
+./usr/share/man/man1/berth-conformance.1.gz
+./usr/share/man/man1/berth-new-adapter.1.gz
+./usr/share/man/man7/berth-adapter.7.gz
+END
 for package in $packages; do
 	dpkg-deb -c "$scratch/old/${package}_$old"_*.deb | awk -v package="$package" \
 		'$1 !~ /^d/ && $6 !~ "^./usr/share/(doc|lintian)/" { print package, $6 }'
@@ -148,6 +165,8 @@ elif command -v debootstrap >/dev/null; then
 	# What the packages need of the system, so that dpkg alone can install them.
 	needs=$(for deb in "$scratch"/old/*.deb; do dpkg-deb -f "$deb" Depends; done | tr , '\n' |
 		sed 's/^ *//; s/[ |].*//' | sort -u | grep -v '^berth' | paste -s -d ,)
+	# And what berth-dev recommends, with which its kit is used below.
+	needs=$needs,$(dpkg-deb -f "$scratch/old/berth-dev_$old"_*.deb Recommends | tr -d ' \n'),libc6-dev
 	# shellcheck disable=SC1091 # it is the system's
 	codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
 	# shellcheck disable=SC2016 # the words are those of apt
@@ -230,6 +249,42 @@ data=/srv/sample
 in_root /usr/bin/berth --data-dir "$data" --workspace-root /srv/harbour workers >"$scratch/log" 2>&1 && grep -q coder "$scratch/log"
 check $? "workers are listed"
 rm -rf "$root/srv/sample"
+
+# ---- An author, with berth-dev ----
+
+# In the new system, with its compiler: a shell command.
+author() {
+	in_root /bin/sh -c "cd /tmp/${2-} && $1" >"$scratch/log" 2>&1
+}
+
+if [ $unpack = yes ]; then
+	skip "the kit of berth-dev" "the packages are only unpacked"
+elif ! author 'command -v autoreconf && command -v automake && command -v libtoolize && command -v make && command -v cc'; then
+	skip "the kit of berth-dev" "the system has no compiler, or no autotools"
+else
+	author 'berth new-adapter harbour-master'
+	step $? "berth new-adapter makes a project"
+	author './configure && make && make check' harbour-master
+	step $? "it is built, and passes the conformance suite"
+	author 'make install' harbour-master
+	step $? "it is installed"
+	ls "$root/usr/lib/$triplet/berth/adapters/harbour-master.so" "$root/usr/share/berth/adapters.d/harbour-master.json" \
+		>/dev/null && [ ! -e "$root/usr/lib/$triplet/berth/adapters/harbour-master.la" ]
+	check $? "the plugin and its drop-in are where those of packages are, and no .la"
+	# shellcheck disable=SC2086 # the list is to be split
+	adapters_are $all harbour-master:active
+	check $? "the adapter is there, behind the others"
+	in_root /usr/bin/berth --limit 1000000 workers >"$scratch/log" 2>&1 &&
+		grep -q 'process-[0-9]*-[0-9]*-[0-9a-f]*  *running .* berth' "$scratch/log"
+	check $? "its workers are listed"
+	author 'make -f simple.mk check' harbour-master
+	check $? "the plain build passes as well"
+	author 'make uninstall && rm -rf /tmp/harbour-master' harbour-master
+	check $? "it is uninstalled"
+	# shellcheck disable=SC2086 # the list is to be split
+	adapters_are $all
+	check $? "then it is not there any more"
+fi
 
 admin=$root/etc/berth/adapters.d
 [ -d "$admin" ] && [ "$(stat -c %a "$admin")" = 755 ]

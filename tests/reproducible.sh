@@ -58,7 +58,8 @@ compare() {
 		cd "$other/build" && ../sources/configure -q --prefix=/usr "$1" && make -s
 	) >"$scratch/log" 2>&1
 	step $? "$1: it is built beside the source tree"
-	(cd "$one" && find core/berth plugins/.libs -type f \( -name berth -o -name '*.so' \) 2>/dev/null) >"$scratch/files"
+	(cd "$one" && find core/berth core/kit plugins/.libs -type f \( -name berth -o -name '*.so' -o -path 'core/kit/*' \) \
+		! -name '*.in' ! -name .dirstamp 2>/dev/null) >"$scratch/files"
 	grep -q '^core/berth$' "$scratch/files"
 	check $? "$1: there is the program"
 	while read -r file; do

@@ -49,6 +49,7 @@ _berth_options() {
 
 	case $1 in
 	conformance) options='--options --workspace-root --data-dir --check --junit --sanitizer --timeout --list --help' ;;
+	new-adapter) options='--help' ;;
 	runtimes | hosts) options+=' --limit' ;;
 	workers) options+=' --limit --host' ;;
 	transcript) options+=' --limit --start' ;;
@@ -95,7 +96,7 @@ _berth_argument() {
 
 # The argument of a command; the arguments before it follow the current word.
 _berth_operand() {
-	local commands='runtimes hosts workers worker spawn stop input transcript connect-points adapters check config batch conformance'
+	local commands='runtimes hosts workers worker spawn stop input transcript connect-points adapters check config batch conformance new-adapter'
 	local current=$1
 
 	shift

@@ -110,6 +110,7 @@ complete -c berth -n __berth_no_command -a check -d 'report every problem of the
 complete -c berth -n __berth_no_command -a config -d 'show the settings and their origins'
 complete -c berth -n __berth_no_command -a batch -d 'answer JSON requests, one a line'
 complete -c berth -n __berth_no_command -a conformance -d 'check an adapter against the contract'
+complete -c berth -n __berth_no_command -a new-adapter -d 'make a project with an adapter to begin with'
 
 complete -c berth -n '__berth_at 0 worker spawn stop input transcript connect-points' -a '(__berth_runtimes)'
 complete -c berth -n '__berth_at 1 worker stop input transcript connect-points' -a '(__berth_workers)'
