@@ -103,6 +103,9 @@ passes "local-pod without a data directory" can_list_hosts "$BERTH_ADAPTER_DIR/l
 passes embedded "$all_declared" "$BERTH_ADAPTER_DIR/embedded.so"
 passes remote-reserved "" "$BERTH_ADAPTER_DIR/remote-reserved.so"
 passes "the fixture that violates nothing" "$all_declared" "$fixtures/violating.so"
+conformance "$fixtures/cxx.so"
+[ "$status" = 0 ] && well_formed
+check $? "the fixture in C++, whose exceptions are contained, passes: $(counts)"
 # Where the program is built with a sanitizer, that has the allocations.
 ldd "$BERTH_LIBEXEC_DIR/conformance" 2>/dev/null | grep -q 'lib[a-z]*san\.' && sanitized=yes || sanitized=
 [ -n "$sanitized" ] || ! named ok | grep -qxvFf "$scratch/names"

@@ -423,4 +423,20 @@ if [ $autotools = yes ]; then
 else
 	skip "an ABI that does not fit" "autoconf, automake or libtool is missing"
 fi
+
+# ---- What was compiled for ABI 1.0 ----
+
+if [ "$(uname -m)" != x86_64 ] || grep -q '^SANITIZER_CFLAGS = .' "$scratch/build/Makefile"; then
+	skip "plugins that were compiled for ABI 1.0" "they are for x86_64, and for a berth without a sanitizer"
+else
+	for plugin in contained everything only-list; do
+		cp "$source/tests/abi/1.0/$plugin.so" "$prefix/lib/berth/adapters" &&
+			echo "{ \"adapter\": \"$plugin\" }" >"$prefix/share/berth/adapters.d/$plugin.json"
+		"$berth" --require $plugin --json workers >"$scratch/out" 2>"$scratch/err" && [ ! -s "$scratch/err" ] &&
+			grep -q "\"runtime_id\":\"$plugin\",\"worker_id\":\"" "$scratch/out"
+		check $? "$plugin.so of ABI 1.0 is installed, and berth workers lists what it has"
+		"$berth" conformance "$prefix/lib/berth/adapters/$plugin.so" >"$scratch/log" 2>&1
+		logged $? "$plugin.so of ABI 1.0 conforms: $(sed -n '$s/^# //p' "$scratch/log")"
+	done
+fi
 exit $failed
