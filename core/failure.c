@@ -30,6 +30,7 @@ static const struct {
 	[FAILURE_REGISTRATION_FAILED] = { "registration_failed", "report it to the author of the adapter" },
 	[FAILURE_OPTION_INVALID] = { "option_invalid", "mend the default that the adapter declares" },
 	[FAILURE_OPEN_FAILED] = { "open_failed", "mend what the adapter names" },
+	[FAILURE_RUNTIME_UNAVAILABLE] = { "runtime_unavailable", "it is presented as unavailable until then" },
 	[FAILURE_RUNTIME_ID_TAKEN] = { "runtime_id_taken", "select the adapter once" },
 	[FAILURE_NO_MEMORY] = { "no_memory", "free memory and start again" },
 };

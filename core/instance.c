@@ -172,8 +172,10 @@ static int open_state(struct instance *instance, const struct berth_open_request
 	instance->runtime.base.n_diagnostics = 0;
 	if (result == CALL_DONE && !instance->kept)
 		return failure_set(failure, FAILURE_NO_MEMORY, "memory", "none");
-	if (result == CALL_DONE)
+	if (result == CALL_DONE) {
+		instance->trouble = call.failure;
 		return 0;
+	}
 	return failure_set(failure, FAILURE_OPEN_FAILED, "the adapter to open", "%s", call.failure.text);
 }
 

@@ -109,7 +109,16 @@ static int start(struct inventory *inventory, struct inventory_entry *entry, con
 		return rc;
 	}
 	entry->instance = instance;
+	if (*instance->trouble.text)
+		failure_set(failures_add(&entry->dropin.failures), FAILURE_RUNTIME_UNAVAILABLE, "a runtime that can serve", "%s",
+			    instance->trouble.text);
 	return 0;
+}
+
+/* Whether an instance is enabled, and not there or there without being able to serve. */
+static bool is_lacking(const struct inventory_entry *entry)
+{
+	return inventory_state(entry) == STATE_FAILED || entry->dropin.failures.n > 0;
 }
 
 size_t inventory_start(struct inventory *inventory, const struct workspace *workspace)
@@ -124,8 +133,8 @@ size_t inventory_start(struct inventory *inventory, const struct workspace *work
 		if (entry->dropin.failures.n == 0 && inventory_state(entry) == STATE_FAILED &&
 		    start(inventory, entry, workspace, &failure) < 0)
 			*failures_add(&entry->dropin.failures) = failure;
-		n_missing += (entry->dropin.required && inventory_state(entry) == STATE_FAILED) ||
-			     (entry->demanded && !entry->instance);
+		n_missing += (entry->dropin.required && is_lacking(entry)) ||
+			     (entry->demanded && (!entry->instance || is_lacking(entry)));
 	}
 	return n_missing;
 }
@@ -135,7 +144,7 @@ size_t inventory_n_failed(const struct inventory *inventory)
 	size_t n = 0;
 
 	for (size_t i = 0; i < inventory->n_entries; i++)
-		n += inventory_state(&inventory->entries[i]) == STATE_FAILED;
+		n += is_lacking(&inventory->entries[i]);
 	return n;
 }
 

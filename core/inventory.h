@@ -44,17 +44,17 @@ int inventory_add(struct inventory *inventory, struct dropin *dropin);
 int inventory_require(struct inventory *inventory, const char *name);
 
 /* Loads and opens the instances that are enabled and enters them in the registry; what
- * fails has its reasons in its drop-in. Returns how many required instances are not
- * there. [set-up] */
+ * fails has its reasons in its drop-in, and so has what opens but cannot serve. Returns
+ * how many required instances do not serve. [set-up] */
 size_t inventory_start(struct inventory *inventory, const struct workspace *workspace);
 
 enum inventory_state inventory_state(const struct inventory_entry *entry);
 bool inventory_is_required(const struct inventory_entry *entry);
 
-/* How many instances that are enabled are not there. */
+/* How many instances that are enabled do not serve. */
 size_t inventory_n_failed(const struct inventory *inventory);
 
-/* Logs a line for each reason why an instance is not there: what, where, what was
+/* Logs a line for each reason why an instance does not serve: what, where, what was
  * expected and found, what to do. */
 void inventory_log_failures(const struct inventory *inventory);
 

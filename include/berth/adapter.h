@@ -435,7 +435,9 @@ struct berth_sink {
 
 	/* Keeps the reason of a failure, printf-like, and returns error, so that
 	 * "return sink->fail(call, -EIO, ...)" ends the operation. The text goes into
-	 * the log and into the inventory of adapters, never into an answer. [in call] */
+	 * the log and into the inventory of adapters, never into an answer. Given by an
+	 * open that succeeds, it says why its runtime cannot serve, and what to do: berth
+	 * check shows it (before 1.1 nothing did). [in call] */
 	int (*fail)(struct berth_call *call, int error, const char *format, ...)
 #ifdef __GNUC__
 		__attribute__((format(printf, 3, 4)))
