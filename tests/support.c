@@ -29,6 +29,27 @@ static const char *or_else(const char *value, const char *otherwise)
 	return value ? value : otherwise;
 }
 
+static void put_options(struct dropin *dropin, const char *options)
+{
+	CLEANUP_FREE char *text = strdup(options);
+	const cJSON *option;
+	cJSON *json;
+
+	assert_non_null(text);
+	for (char *p = text; *p; p++)
+		if (*p == '\'')
+			*p = '"';
+	json = cJSON_Parse(text);
+	assert_non_null(json);
+	cJSON_ArrayForEach(option, json) {
+		CLEANUP_FREE char *key = NULL;
+
+		assert_true(asprintf(&key, "options.%s", option->string) >= 0);
+		assert_int_equal(settings_put(dropin->settings, key, option, "test"), 0);
+	}
+	cJSON_Delete(json);
+}
+
 void host_start(struct host *host, const struct host_setup *setup)
 {
 	struct workspace workspace = {
@@ -48,6 +69,8 @@ void host_start(struct host *host, const struct host_setup *setup)
 
 		assert_non_null(name);
 		assert_int_equal(dropin_make(name, "test", &dropin), 0);
+		if (setup->options && strcmp(name, "embedded") == 0)
+			put_options(&dropin, setup->options);
 		assert_int_equal(inventory_add(&host->inventory, &dropin), 0);
 		names += len + (names[len] == ',');
 	}

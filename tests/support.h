@@ -28,6 +28,7 @@ struct host_setup {
 	const char *root;        /* /workspace/project */
 	const char *id;          /* local:test */
 	const char *data_dir;    /* none */
+	const char *options;     /* of the adapter embedded, JSON with ' in the place of "; none */
 };
 
 void host_start(struct host *host, const struct host_setup *setup);

@@ -4,22 +4,34 @@
 #include "config.h"
 
 #include <berth/adapter.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "catalogue.h"
 #include "inline/utf8.h"
+#include "reason.h"
+#include "sqlite_store.h"
 
 enum { TRANSCRIPT_LIMIT = 256 };
 
 struct embedded {
-	struct catalogue *catalogue;
+	const struct berth_services *services;
+	char *store; /* the directory; NULL: in memory */
+	bool relaxed;
+	struct catalogue_retention retention;
+	_Atomic(struct catalogue *) catalogue; /* NULL: its state cannot be read, so far */
+	pthread_mutex_t opening;               /* over what follows */
+	bool may_pass;                         /* what is in the way of it, so that it is tried again */
 	char host_id[BERTH_ID_MAX];
 	size_t host_id_len;
 };
 
 #define RUNTIME_LABEL "Workspace backend embedded Runtime"
+#define UNAVAILABLE_LABEL "Embedded backend Runtime"
 
+#define UNAVAILABLE_CAN (BERTH_CAN_LIST_HOSTS | BERTH_SUPPORTS_BACKEND_INTERNAL_TOOLS)
 #define RUNTIME_CAN                                                                                           \
 	(BERTH_CAN_LIST_HOSTS | BERTH_CAN_LIST_WORKERS | BERTH_CAN_GET_WORKER | BERTH_CAN_SPAWN_WORKER |      \
 	 BERTH_CAN_STOP_WORKER | BERTH_CAN_ACCEPT_INPUT | BERTH_CAN_READ_BOUNDED_TRANSCRIPT |                 \
@@ -36,6 +48,7 @@ enum diagnostic {
 	INVALID_REQUEST,
 	LIMIT_TOO_LARGE,
 	STORE_ERROR,
+	STATE_UNAVAILABLE,
 };
 
 #define DIAGNOSTIC(code, severity, message) \
@@ -57,7 +70,9 @@ static const struct berth_diagnostic diagnostics[] = {
 	[LIMIT_TOO_LARGE] = DIAGNOSTIC("embedded_runtime_limit_too_large", BERTH_WARNING,
 		"at most 256 items of a transcript are given at once"),
 	[STORE_ERROR] = DIAGNOSTIC("embedded_runtime_store_error", BERTH_ERROR,
-		"the runtime could not keep this; nothing of it was kept"),
+		"the runtime could not keep or read this; nothing was changed"),
+	[STATE_UNAVAILABLE] = DIAGNOSTIC("embedded_runtime_state_unavailable", BERTH_ERROR,
+		"the state of this runtime cannot be read; berth check says what to do"),
 };
 
 static int push_answer(struct berth_call *call, uint64_t state)
@@ -71,6 +86,60 @@ static int reject(struct berth_call *call, enum diagnostic why)
 {
 	push_answer(call, BERTH_REJECTED);
 	return call->sink->diagnostic(call, &diagnostics[why]);
+}
+
+/* What an error of the catalogue means to callers. */
+static enum diagnostic diagnostic_of(int rc)
+{
+	return rc == -EBADMSG ? STATE_UNAVAILABLE : STORE_ERROR;
+}
+
+/* ---- The catalogue ---- */
+
+static int open_catalogue(struct embedded *embedded, struct catalogue **cataloguep, struct reason *reason)
+{
+	struct store *store = NULL;
+	int rc = 0;
+
+	if (embedded->store)
+		rc = sqlite_store_open(embedded->store, embedded->relaxed, embedded->services, &store, reason);
+	else
+		store = memory_store_open();
+	if (rc < 0)
+		return rc;
+	rc = store ? catalogue_open(store, &embedded->retention, embedded->services, cataloguep) : -ENOMEM;
+	if (rc < 0)
+		reason_set(reason, rc, "the runtime cannot be started: %s", strerror(-rc));
+	return rc;
+}
+
+/* The catalogue; NULL where its state cannot be read. */
+static struct catalogue *catalogue_of(struct embedded *embedded)
+{
+	struct catalogue *catalogue = atomic_load(&embedded->catalogue);
+	struct reason reason;
+	int rc;
+
+	if (catalogue)
+		return catalogue;
+	pthread_mutex_lock(&embedded->opening);
+	catalogue = atomic_load(&embedded->catalogue);
+	if (!catalogue && embedded->may_pass) {
+		rc = open_catalogue(embedded, &catalogue, &reason);
+		embedded->may_pass = rc != -EBADMSG;
+		if (rc == 0)
+			embedded->services->log(embedded->services, BERTH_LOG_WARNING, "the store %s works again",
+						embedded->store);
+	}
+	atomic_store(&embedded->catalogue, catalogue);
+	pthread_mutex_unlock(&embedded->opening);
+	return catalogue;
+}
+
+/* For what has no answer that could be rejected. */
+static int fail(struct berth_call *call, int rc)
+{
+	return call->sink->fail(call, rc, "the state of the runtime cannot be read: %s", strerror(-rc));
 }
 
 /* ---- Workers ---- */
@@ -112,6 +181,18 @@ struct listing {
 	uint64_t left;
 };
 
+/* Role and profile of each assignment. */
+static const struct {
+	const char *role, *profile;
+} assignments[N_ASSIGNMENTS] = {
+	[ASSIGNMENT_WORKSPACE_COMPANION] = { "workspace_companion", "runtime_default" },
+	[ASSIGNMENT_WORKSPACE_ORCHESTRATOR] = { "workspace_orchestrator", "runtime_default" },
+	[ASSIGNMENT_INTAKE] = { "intake", "builtin:intake" },
+	[ASSIGNMENT_ORCHESTRATOR] = { "orchestrator", "builtin:orchestrator" },
+	[ASSIGNMENT_CODER] = { "coder", "builtin:coder" },
+	[ASSIGNMENT_REVIEWER] = { "reviewer", "builtin:reviewer" },
+};
+
 static int push_worker(const struct embedded *embedded, struct berth_call *call, const struct catalogue_worker *entry)
 {
 	char id[32];
@@ -122,8 +203,8 @@ static int push_worker(const struct embedded *embedded, struct berth_call *call,
 		.worker_id = worker_id,
 		.host_id = { embedded->host_id, embedded->host_id_len },
 		.label = worker_id,
-		.role = berth_text(entry->role),
-		.profile = berth_text(entry->profile),
+		.role = berth_text(assignments[entry->assignment].role),
+		.profile = berth_text(assignments[entry->assignment].profile),
 		.workspace_visibility = BERTH_TEXT("backend_internal"),
 		.workspace_identity = BERTH_TEXT("runtime_registry_worker"),
 		.state = state,
@@ -153,38 +234,40 @@ static int embedded_list_workers(void *instance, struct berth_call *call, const 
 {
 	struct embedded *embedded = instance;
 	struct listing listing = { embedded, call, request->limit };
+	struct catalogue *catalogue = catalogue_of(embedded);
+	int rc = catalogue ? catalogue_each(catalogue, list_visit, &listing) : -EBADMSG;
 
-	catalogue_each(embedded->catalogue, list_visit, &listing);
+	if (rc < 0)
+		call->sink->diagnostic(call, &diagnostics[diagnostic_of(rc)]);
 	return 0;
 }
 
 static int embedded_worker(void *instance, struct berth_call *call, const struct berth_worker_request *request)
 {
 	struct embedded *embedded = instance;
+	struct catalogue *catalogue = catalogue_of(embedded);
 	struct catalogue_worker entry;
-	int rc = catalogue_get(embedded->catalogue, worker_number(request->worker_id), &entry);
+	int rc = catalogue ? catalogue_get(catalogue, worker_number(request->worker_id), &entry) : -EBADMSG;
 
-	return rc < 0 ? rc : push_worker(embedded, call, &entry);
+	if (rc == 0)
+		return push_worker(embedded, call, &entry);
+	return rc == -ENOENT ? rc : fail(call, rc);
 }
 
 /* ---- Spawn, stop, input ---- */
 
-/* Role and profile by intent and, of a ticket, by role. */
-struct assignment {
-	const char *role, *profile;
-};
-
-static struct assignment assign(const struct berth_spawn_request *request)
+/* By intent and, of a ticket, by role. */
+static enum worker_assignment assign(const struct berth_spawn_request *request)
 {
-	static const struct assignment intents[] = {
-		[BERTH_INTENT_WORKSPACE_COMPANION] = { "workspace_companion", "runtime_default" },
-		[BERTH_INTENT_WORKSPACE_ORCHESTRATOR] = { "workspace_orchestrator", "runtime_default" },
+	static const enum worker_assignment intents[] = {
+		[BERTH_INTENT_WORKSPACE_COMPANION] = ASSIGNMENT_WORKSPACE_COMPANION,
+		[BERTH_INTENT_WORKSPACE_ORCHESTRATOR] = ASSIGNMENT_WORKSPACE_ORCHESTRATOR,
 	};
-	static const struct assignment roles[] = {
-		[BERTH_ROLE_INTAKE] = { "intake", "builtin:intake" },
-		[BERTH_ROLE_ORCHESTRATOR] = { "orchestrator", "builtin:orchestrator" },
-		[BERTH_ROLE_CODER] = { "coder", "builtin:coder" },
-		[BERTH_ROLE_REVIEWER] = { "reviewer", "builtin:reviewer" },
+	static const enum worker_assignment roles[] = {
+		[BERTH_ROLE_INTAKE] = ASSIGNMENT_INTAKE,
+		[BERTH_ROLE_ORCHESTRATOR] = ASSIGNMENT_ORCHESTRATOR,
+		[BERTH_ROLE_CODER] = ASSIGNMENT_CODER,
+		[BERTH_ROLE_REVIEWER] = ASSIGNMENT_REVIEWER,
 	};
 
 	return request->intent == BERTH_INTENT_TICKET_ROLE ? roles[request->role] : intents[request->intent];
@@ -203,13 +286,15 @@ static int embedded_spawn_worker(void *instance, struct berth_call *call, const 
 		.detail = BERTH_TEXT("runtime_id and worker_id are all that was given out"),
 	};
 	struct embedded *embedded = instance;
-	const struct assignment assignment = assign(request);
+	struct catalogue *catalogue = catalogue_of(embedded);
 	struct catalogue_worker entry;
+	int rc;
 
 	if (request->acceptance == BERTH_ACCEPTANCE_SOCKET_READY)
 		return reject(call, NO_SOCKET);
-	if (catalogue_spawn(embedded->catalogue, assignment.role, assignment.profile, &entry) < 0)
-		return reject(call, STORE_ERROR);
+	rc = catalogue ? catalogue_spawn(catalogue, assign(request), &entry) : -EBADMSG;
+	if (rc < 0)
+		return reject(call, diagnostic_of(rc));
 	push_answer(call, BERTH_ACCEPTED);
 	push_worker(embedded, call, &entry);
 	call->sink->evidence(call, &created);
@@ -223,11 +308,13 @@ static int embedded_spawn_worker(void *instance, struct berth_call *call, const 
 
 static int embedded_stop_worker(void *instance, struct berth_call *call, const struct berth_stop_request *request)
 {
-	struct embedded *embedded = instance;
+	struct catalogue *catalogue = catalogue_of(instance);
 	enum worker_state rest = request->mode == BERTH_STOP_FORCE ? WORKER_CANCELLED : WORKER_STOPPED;
-	int rc = catalogue_stop(embedded->catalogue, worker_number(request->worker_id), rest);
+	int rc = catalogue ? catalogue_stop(catalogue, worker_number(request->worker_id), rest) : -EBADMSG;
 
-	return rc < 0 ? rc : push_answer(call, BERTH_ACCEPTED);
+	if (rc == 0)
+		return push_answer(call, BERTH_ACCEPTED);
+	return rc == -ENOENT ? rc : reject(call, diagnostic_of(rc));
 }
 
 /* Unicode White_Space. */
@@ -252,25 +339,34 @@ static bool is_blank(struct berth_text text)
 	return true;
 }
 
+/* A request that is refused for what it is, if its worker is there at all. */
+static int refuse(struct catalogue *catalogue, struct berth_call *call, uint64_t number, enum diagnostic why)
+{
+	struct catalogue_worker entry;
+	int rc = catalogue_get(catalogue, number, &entry);
+
+	if (rc == -ENOENT)
+		return rc;
+	return reject(call, rc < 0 ? diagnostic_of(rc) : why);
+}
+
 static int embedded_send_input(void *instance, struct berth_call *call, const struct berth_input_request *request)
 {
-	struct embedded *embedded = instance;
+	struct catalogue *catalogue = catalogue_of(instance);
 	struct berth_answer answer = { .size = sizeof answer, .state = BERTH_ACCEPTED };
 	uint64_t number = worker_number(request->worker_id);
 	struct catalogue_receipt receipt;
-	struct catalogue_worker entry;
 	int rc;
 
-	if (is_blank(request->content)) {
-		rc = catalogue_get(embedded->catalogue, number, &entry);
-		return rc < 0 ? rc : reject(call, INVALID_REQUEST);
-	}
-	rc = catalogue_append(embedded->catalogue, number, request->kind == BERTH_INPUT_SYSTEM, request->content,
-			      &receipt);
+	if (!catalogue)
+		return reject(call, STATE_UNAVAILABLE);
+	if (is_blank(request->content))
+		return refuse(catalogue, call, number, INVALID_REQUEST);
+	rc = catalogue_append(catalogue, number, request->kind == BERTH_INPUT_SYSTEM, request->content, &receipt);
 	if (rc == -ENOENT)
 		return rc;
 	if (rc < 0)
-		return reject(call, rc == -EPERM ? INVALID_REQUEST : STORE_ERROR);
+		return reject(call, rc == -EPERM ? INVALID_REQUEST : diagnostic_of(rc));
 	answer.transcript_sequence = receipt.sequence;
 	answer.event_id = receipt.event_id;
 	return call->sink->answer(call, &answer);
@@ -281,27 +377,31 @@ static int embedded_send_input(void *instance, struct berth_call *call, const st
 struct reading {
 	struct berth_call *call;
 	const struct berth_transcript_request *request;
+	bool begun;
 };
 
-static void reading_begin(void *data, size_t n_items)
+static void reading_begin(void *data, const struct catalogue_worker *worker)
 {
 	struct reading *reading = data;
 	uint64_t start = reading->request->start, limit = reading->request->limit;
-	struct berth_answer answer = { .size = sizeof answer, .state = BERTH_ACCEPTED, .total_items = n_items };
+	struct berth_answer answer = { .size = sizeof answer, .state = BERTH_ACCEPTED, .total_items = worker->n_items };
 
-	if (start < n_items && n_items - start > limit) {
+	if (start < worker->n_dropped)
+		start = worker->n_dropped;
+	if (start < worker->n_items && worker->n_items - start > limit) {
 		answer.more = 1;
 		answer.next_start = start + limit;
 	}
 	reading->call->sink->answer(reading->call, &answer);
+	reading->begun = true;
 }
 
-static int reading_item(void *data, uint64_t sequence, const struct catalogue_item *entry)
+static int reading_item(void *data, const struct catalogue_item *entry)
 {
 	struct reading *reading = data;
 	const struct berth_transcript_item item = {
 		.size = sizeof item,
-		.sequence = sequence,
+		.sequence = entry->sequence,
 		.event_id = entry->event_id,
 		.role = berth_text(entry->is_system ? "system" : "user"),
 		.content = entry->content,
@@ -313,25 +413,37 @@ static int reading_item(void *data, uint64_t sequence, const struct catalogue_it
 static int embedded_transcript(void *instance, struct berth_call *call, const struct berth_transcript_request *request)
 {
 	static const struct catalogue_reader reader = { reading_begin, reading_item };
-	struct embedded *embedded = instance;
+	struct catalogue *catalogue = catalogue_of(instance);
 	uint64_t number = worker_number(request->worker_id);
-	struct reading reading = { call, request };
-	struct catalogue_worker entry;
+	struct reading reading = { call, request, false };
 	int rc;
 
-	if (request->limit > TRANSCRIPT_LIMIT) {
-		rc = catalogue_get(embedded->catalogue, number, &entry);
-		return rc < 0 ? rc : reject(call, LIMIT_TOO_LARGE);
-	}
-	return catalogue_read(embedded->catalogue, number, request->start, request->limit, &reader, &reading);
+	if (!catalogue)
+		return reject(call, STATE_UNAVAILABLE);
+	if (request->limit > TRANSCRIPT_LIMIT)
+		return refuse(catalogue, call, number, LIMIT_TOO_LARGE);
+	rc = catalogue_read(catalogue, number, request->start, request->limit, &reader, &reading);
+	if (rc == 0 || rc == -ENOENT)
+		return rc;
+	if (!reading.begun)
+		return reject(call, diagnostic_of(rc));
+	call->sink->diagnostic(call, &diagnostics[diagnostic_of(rc)]);
+	return fail(call, rc);
 }
 
 /* ---- Runtime and host ---- */
 
+static bool is_available(const struct embedded *embedded)
+{
+	struct catalogue *catalogue = atomic_load(&embedded->catalogue);
+
+	return catalogue && !catalogue_is_damaged(catalogue);
+}
+
 static int push_runtime(const struct embedded *embedded, struct berth_call *call, uint64_t limit)
 {
 	const struct berth_text host_id = { embedded->host_id, embedded->host_id_len };
-	const struct berth_runtime runtime = {
+	struct berth_runtime runtime = {
 		.size = sizeof runtime,
 		.runtime_id = BERTH_TEXT("embedded-worker-runtime"),
 		.label = BERTH_TEXT(RUNTIME_LABEL),
@@ -346,38 +458,116 @@ static int push_runtime(const struct embedded *embedded, struct berth_call *call
 		.workspace_scope = BERTH_TEXT("backend_internal"),
 	};
 
-	return call->sink->runtime(call, &runtime);
-}
-
-static int embedded_open(void **instance, struct berth_call *call, const struct berth_open_request *request)
-{
-	const struct berth_text prefix = BERTH_TEXT("embedded-");
-	struct embedded *embedded = calloc(1, sizeof *embedded);
-
-	if (!embedded)
-		return call->sink->fail(call, -ENOMEM, "no memory for the runtime");
-	embedded->host_id_len = call->services->generated_id(call->services, prefix, request->workspace_id,
-							     embedded->host_id, sizeof embedded->host_id).len;
-	embedded->catalogue = catalogue_new();
-	if (embedded->host_id_len == 0 || !embedded->catalogue) {
-		catalogue_free(embedded->catalogue);
-		free(embedded);
-		return call->sink->fail(call, -ENOMEM, "no memory for the runtime");
+	if (!is_available(embedded)) {
+		runtime.label = berth_text(UNAVAILABLE_LABEL);
+		runtime.status = berth_text("unavailable");
+		runtime.n_host_ids = 0;
+		runtime.can = UNAVAILABLE_CAN;
+		runtime.diagnostics = &diagnostics[STATE_UNAVAILABLE];
+		runtime.n_diagnostics = 1;
 	}
-	*instance = embedded;
-	return push_runtime(embedded, call, 1);
+	return call->sink->runtime(call, &runtime);
 }
 
 static void embedded_close(void *instance)
 {
 	struct embedded *embedded = instance;
 
-	catalogue_free(embedded->catalogue);
+	catalogue_close(atomic_load(&embedded->catalogue));
+	pthread_mutex_destroy(&embedded->opening);
+	free(embedded->store);
 	free(embedded);
+}
+
+enum option {
+	OPTION_STORE,
+	OPTION_DURABILITY,
+	N_OPTIONS,
+};
+
+static bool text_is(struct berth_text text, const char *string)
+{
+	return text.len == strlen(string) && memcmp(text.ptr, string, text.len) == 0;
+}
+
+/* A directory as it is, or in the data directory where its path is relative. */
+static int read_store(struct embedded *embedded, struct berth_call *call, const struct berth_open_request *request)
+{
+	struct berth_text store = request->options[OPTION_STORE].text, data_dir = request->data_dir;
+	bool absolute = store.len > 0 && store.ptr[0] == '/';
+
+	if (text_is(store, "memory"))
+		return 0;
+	if (store.len == 0)
+		return call->sink->fail(call, -EINVAL, "option store: memory or a directory is expected, found nothing");
+	if (!absolute && !data_dir.ptr)
+		return call->sink->fail(call, -EINVAL, "option store: %.*s is relative, and there is no data directory that "
+					"it could be in; an absolute path is expected", (int)store.len, store.ptr);
+	if (asprintf(&embedded->store, "%.*s%s%.*s", absolute ? 0 : (int)data_dir.len, absolute ? "" : data_dir.ptr,
+		     absolute ? "" : "/", (int)store.len, store.ptr) < 0) {
+		embedded->store = NULL;
+		return call->sink->fail(call, -ENOMEM, "no memory for the runtime");
+	}
+	return 0;
+}
+
+static int read_options(struct embedded *embedded, struct berth_call *call, const struct berth_open_request *request)
+{
+	struct berth_text durability;
+
+	/* Whoever gives none wants the defaults. */
+	if (request->n_options < N_OPTIONS)
+		return 0;
+	durability = request->options[OPTION_DURABILITY].text;
+	embedded->relaxed = text_is(durability, "relaxed");
+	if (!embedded->relaxed && !text_is(durability, "full"))
+		return call->sink->fail(call, -EINVAL, "option durability: full or relaxed is expected, found %.*s",
+					durability.len > 80 ? 80 : (int)durability.len, durability.ptr);
+	return read_store(embedded, call, request);
+}
+
+/* What is in the way of it is no reason to be absent: the runtime is presented as
+ * unavailable, and berth is told why. Only what the configuration itself rules out is. */
+static int open_state(struct embedded *embedded, struct berth_call *call)
+{
+	struct catalogue *catalogue = NULL;
+	struct reason reason;
+	int rc = open_catalogue(embedded, &catalogue, &reason);
+
+	atomic_store(&embedded->catalogue, catalogue);
+	embedded->may_pass = rc != -EBADMSG;
+	if (rc == -EBUSY || rc == -ENOSYS || rc == -ENOMEM)
+		return call->sink->fail(call, rc, "%s", reason.text);
+	return rc < 0 ? call->sink->fail(call, 0, "%s", reason.text) : 0;
+}
+
+static int embedded_open(void **instance, struct berth_call *call, const struct berth_open_request *request)
+{
+	const struct berth_text prefix = BERTH_TEXT("embedded-");
+	struct embedded *embedded = calloc(1, sizeof *embedded);
+	int rc;
+
+	if (!embedded)
+		return call->sink->fail(call, -ENOMEM, "no memory for the runtime");
+	embedded->services = call->services;
+	pthread_mutex_init(&embedded->opening, NULL);
+	embedded->host_id_len = call->services->generated_id(call->services, prefix, request->workspace_id,
+							     embedded->host_id, sizeof embedded->host_id).len;
+	rc = embedded->host_id_len > 0 ? read_options(embedded, call, request) :
+					 call->sink->fail(call, -ENOMEM, "no memory for the runtime");
+	if (rc == 0)
+		rc = open_state(embedded, call);
+	if (rc < 0) {
+		embedded_close(embedded);
+		return rc;
+	}
+	*instance = embedded;
+	return push_runtime(embedded, call, 1);
 }
 
 static int embedded_runtime(void *instance, struct berth_call *call, const struct berth_list_request *request)
 {
+	catalogue_of(instance);
 	return push_runtime(instance, call, request->limit);
 }
 
@@ -390,7 +580,7 @@ static int embedded_list_hosts(void *instance, struct berth_call *call, const st
 		.label = BERTH_TEXT(RUNTIME_LABEL),
 		.kind = BERTH_TEXT("embedded-worker-runtime-host"),
 		.status = BERTH_TEXT("available"),
-		.can = RUNTIME_CAN,
+		.can = is_available(embedded) ? RUNTIME_CAN : UNAVAILABLE_CAN,
 		.workspace_scope = BERTH_TEXT("backend_internal"),
 		.diagnostics = &diagnostics[HOST_BOUNDARY],
 		.n_diagnostics = 1,
@@ -413,4 +603,8 @@ static const struct berth_adapter embedded_adapter = {
 	.transcript = embedded_transcript,
 };
 
-BERTH_ADAPTER(embedded, "embedded", PACKAGE_VERSION, BERTH_THREADS_ANY, BERTH_NO_OPTIONS, &embedded_adapter);
+BERTH_ADAPTER(embedded, "embedded", PACKAGE_VERSION, BERTH_THREADS_ANY,
+	      BERTH_OPTION("store", "path", "memory", "memory, or the directory where workers and transcripts are kept")
+	      BERTH_OPTION("durability", "text", "full",
+			   "full: what is accepted survives the machine; relaxed: the process alone"),
+	      &embedded_adapter);
