@@ -19,6 +19,7 @@ enum statement {
 	BEGIN,
 	COMMIT,
 	ROLLBACK,
+	COVER,
 	GET_HEAD,
 	GET_WORKER,
 	EACH_WORKER,
@@ -42,6 +43,7 @@ static const char *const sql[N_STATEMENTS] = {
 	[BEGIN] = "BEGIN IMMEDIATE",
 	[COMMIT] = "COMMIT",
 	[ROLLBACK] = "ROLLBACK",
+	[COVER] = "UPDATE runtime SET last_at = last_at + 1",
 	[GET_HEAD] = "SELECT last_worker, last_event, last_at, identity FROM runtime",
 	[GET_WORKER] = WORKER_ROW "WHERE number = ?1",
 	[EACH_WORKER] = WORKER_ROW "ORDER BY number",
@@ -71,6 +73,7 @@ struct sqlite_store {
 	sqlite3_stmt *statements[N_STATEMENTS];
 	struct store_head kept; /* the numbers that are in the database */
 	int version;            /* of the schema that was found */
+	bool uncertain;         /* the last commit failed, and may all the same be found in the log */
 	bool failing;           /* and that has been said */
 	bool damaged;
 };
@@ -128,10 +131,26 @@ static int damaged(struct sqlite_store *store)
 	return failed(store, -EBADMSG, "it is damaged; put a copy of it back, or name another directory in the option store");
 }
 
+/* SQLite takes a file that gives an error when it is read for a damaged one; but that may
+ * pass. */
+static bool is_unreadable(const struct sqlite_store *store)
+{
+	sqlite3_file *log = NULL;
+	int error = 0, log_error = 0;
+
+	sqlite3_file_control(store->db, "main", SQLITE_FCNTL_LAST_ERRNO, &error);
+	sqlite3_file_control(store->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+	if (log && log->pMethods)
+		log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &log_error);
+	return error == EIO || error == ENXIO || log_error == EIO || log_error == ENXIO;
+}
+
 static int failed_in_sqlite(struct sqlite_store *store, int rc)
 {
 	char why[WHY_MAX];
 
+	if ((rc & 0xff) == SQLITE_CORRUPT && is_unreadable(store))
+		rc = SQLITE_IOERR_READ;
 	return errno_of(rc) == -EBADMSG ? damaged(store) : failed(store, errno_of(rc), explain_in_sqlite(store, rc, why));
 }
 
@@ -375,8 +394,10 @@ static int sqlite_commit(struct store *base, const struct store_head *head)
 
 	if (head->last_event != store->kept.last_event)
 		rc = run(store, BIND(store, PUT_HEAD, head->last_worker, head->last_event, head->last_at_ns));
-	if (rc == 0)
+	if (rc == 0) {
 		rc = run(store, store->statements[COMMIT]);
+		store->uncertain = rc < 0;
+	}
 	if (rc < 0)
 		return rc;
 	store->kept = *head;
@@ -386,13 +407,35 @@ static int sqlite_commit(struct store *base, const struct store_head *head)
 	return 0;
 }
 
+/* Where all was written and only the sync failed, the next who opens the store would find
+ * it committed. So it is written over, by a change of a nanosecond: none at all would not
+ * be written. */
+static void cover(struct sqlite_store *store)
+{
+	static const enum statement order[] = { BEGIN, COVER, COMMIT };
+	int rc = 0;
+
+	for (size_t i = 0; i < sizeof order / sizeof *order && rc == 0; i++)
+		rc = run(store, store->statements[order[i]]);
+	store->uncertain = false;
+}
+
+static void take_back(struct sqlite_store *store)
+{
+	/* Many an error has taken it back already. */
+	if (!sqlite3_get_autocommit(store->db))
+		run(store, store->statements[ROLLBACK]);
+}
+
 static void sqlite_rollback(struct store *base)
 {
 	struct sqlite_store *store = (struct sqlite_store *)base;
 
-	/* Many an error has taken it back already. */
-	if (!sqlite3_get_autocommit(store->db))
-		run(store, store->statements[ROLLBACK]);
+	take_back(store);
+	if (!store->uncertain)
+		return;
+	cover(store);
+	take_back(store);
 }
 
 /* ---- Open, close ---- */

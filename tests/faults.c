@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/* See faults.h. A call is made for real by its number, so that nothing here depends on
+ * whose function comes behind ours. */
+#include "config.h"
+
+#include "tests/faults.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static struct {
+	pthread_mutex_t lock;
+	char dir[PATH_MAX], shadow_of[PATH_MAX], shadow[PATH_MAX];
+	struct fault fault;
+	unsigned long n_calls, n_failed;
+} faults = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+void fault_set(const char *dir, struct fault fault)
+{
+	pthread_mutex_lock(&faults.lock);
+	snprintf(faults.dir, sizeof faults.dir, "%s", dir);
+	faults.fault = fault;
+	faults.n_calls = faults.n_failed = 0;
+	pthread_mutex_unlock(&faults.lock);
+}
+
+unsigned long fault_end(void)
+{
+	unsigned long n;
+
+	pthread_mutex_lock(&faults.lock);
+	n = faults.n_failed;
+	faults.fault = (struct fault){ 0 };
+	pthread_mutex_unlock(&faults.lock);
+	return n;
+}
+
+void fault_shadow(const char *dir, const char *shadow)
+{
+	pthread_mutex_lock(&faults.lock);
+	snprintf(faults.shadow_of, sizeof faults.shadow_of, "%s", dir ? dir : "");
+	snprintf(faults.shadow, sizeof faults.shadow, "%s", shadow ? shadow : "");
+	pthread_mutex_unlock(&faults.lock);
+}
+
+/* ---- Deciding ---- */
+
+static bool path_of(int fd, char path[PATH_MAX])
+{
+	char link[64];
+	ssize_t n;
+
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	n = readlink(link, path, PATH_MAX - 1);
+	path[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
+static bool is_below(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	return len > 0 && strncmp(path, dir, len) == 0;
+}
+
+/* 0, or the errno that the call is to fail with. */
+static int decide(unsigned call, const char *path)
+{
+	const struct fault *fault = &faults.fault;
+	int error = 0;
+
+	pthread_mutex_lock(&faults.lock);
+	if (fault->calls & call && is_below(path, faults.dir)) {
+		unsigned long n = faults.n_calls++;
+
+		if (n >= fault->n_good && n - fault->n_good < fault->n_bad) {
+			error = fault->error;
+			faults.n_failed++;
+		}
+	}
+	pthread_mutex_unlock(&faults.lock);
+	return error;
+}
+
+static int decide_of(unsigned call, int fd)
+{
+	char path[PATH_MAX];
+
+	return faults.fault.calls & call && path_of(fd, path) ? decide(call, path) : 0;
+}
+
+static int fail_with(int error)
+{
+	errno = error;
+	return -1;
+}
+
+/* Copies a file that has just been synced. */
+static void copy_synced(int fd)
+{
+	char path[PATH_MAX], to[2 * PATH_MAX], block[65536];
+	const char *name;
+	off_t at = 0;
+	long n;
+	int out;
+
+	if (!*faults.shadow || !path_of(fd, path) || !is_below(path, faults.shadow_of))
+		return;
+	name = strrchr(path, '/');
+	pthread_mutex_lock(&faults.lock);
+	snprintf(to, sizeof to, "%s%s", faults.shadow, name);
+	out = (int)syscall(SYS_openat, AT_FDCWD, to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	while (out >= 0 && (n = syscall(SYS_pread64, fd, block, sizeof block, at)) > 0) {
+		if (syscall(SYS_pwrite64, out, block, (size_t)n, at) != n)
+			abort();
+		at += n;
+	}
+	if (out >= 0)
+		close(out);
+	pthread_mutex_unlock(&faults.lock);
+}
+
+/* ---- The calls ---- */
+
+#define EXPORTED __attribute__((visibility("default")))
+
+static bool is_for_writing(int flags)
+{
+	return (flags & O_ACCMODE) != O_RDONLY || flags & O_CREAT;
+}
+
+static int open_or_fail(int dir_fd, const char *path, int flags, mode_t mode)
+{
+	char dir[PATH_MAX];
+	int error = 0;
+
+	if (is_for_writing(flags))
+		error = decide(FAULT_OPEN, *path != '/' && path_of(dir_fd, dir) ? dir : path);
+	return error ? fail_with(error) : (int)syscall(SYS_openat, dir_fd, path, flags, mode);
+}
+
+static mode_t mode_of(int flags, va_list args)
+{
+	return flags & (O_CREAT | O_TMPFILE) ? va_arg(args, mode_t) : 0;
+}
+
+#define OPEN(name)                                              \
+	EXPORTED int name(const char *path, int flags, ...);    \
+	EXPORTED int name(const char *path, int flags, ...)     \
+	{                                                       \
+		va_list args;                                   \
+		mode_t mode;                                    \
+								\
+		va_start(args, flags);                          \
+		mode = mode_of(flags, args);                    \
+		va_end(args);                                   \
+		return open_or_fail(AT_FDCWD, path, flags, mode); \
+	}
+
+OPEN(open64)
+
+EXPORTED int openat(int dir_fd, const char *path, int flags, ...)
+{
+	va_list args;
+	mode_t mode;
+
+	va_start(args, flags);
+	mode = mode_of(flags, args);
+	va_end(args);
+	return open_or_fail(dir_fd, path, flags, mode);
+}
+
+static ssize_t write_or_fail(int fd, const void *data, size_t len, off_t at)
+{
+	int error = decide_of(FAULT_WRITE, fd);
+
+	if (!error)
+		return at < 0 ? syscall(SYS_write, fd, data, len) : syscall(SYS_pwrite64, fd, data, len, at);
+	if (faults.fault.torn && at >= 0 && syscall(SYS_pwrite64, fd, data, len / 2, at) < 0)
+		abort();
+	return fail_with(error);
+}
+
+EXPORTED ssize_t write(int fd, const void *data, size_t len)
+{
+	return write_or_fail(fd, data, len, -1);
+}
+
+EXPORTED ssize_t pwrite64(int fd, const void *data, size_t len, off64_t at)
+{
+	return write_or_fail(fd, data, len, at);
+}
+
+EXPORTED ssize_t pread64(int fd, void *data, size_t len, off64_t at)
+{
+	int error = decide_of(FAULT_READ, fd);
+
+	return error ? fail_with(error) : syscall(SYS_pread64, fd, data, len, at);
+}
+
+static int sync_or_fail(long call, int fd)
+{
+	int error = decide_of(FAULT_SYNC, fd), rc;
+
+	if (error)
+		return fail_with(error);
+	rc = (int)syscall(call, fd);
+	if (rc == 0)
+		copy_synced(fd);
+	return rc;
+}
+
+EXPORTED int fsync(int fd)
+{
+	return sync_or_fail(SYS_fsync, fd);
+}
+
+EXPORTED int fdatasync(int fd)
+{
+	return sync_or_fail(SYS_fdatasync, fd);
+}
+
+EXPORTED int ftruncate64(int fd, off64_t len)
+{
+	int error = decide_of(FAULT_TRUNCATE, fd);
+
+	return error ? fail_with(error) : (int)syscall(SYS_ftruncate, fd, len);
+}
+
+EXPORTED int mkdir(const char *path, mode_t mode)
+{
+	int error = decide(FAULT_OPEN, path);
+
+	return error ? fail_with(error) : (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
+}
+
+EXPORTED int renameat(int from_fd, const char *from, int to_fd, const char *to)
+{
+	int error = decide_of(FAULT_OPEN, to_fd);
+
+	return error ? fail_with(error) : (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, 0);
+}
