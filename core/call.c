@@ -30,6 +30,7 @@ enum push {
 	PUSH_EVIDENCE = 1 << 4,
 	PUSH_TRANSCRIPT_ITEM = 1 << 5,
 	PUSH_CONNECT_POINT = 1 << 6,
+	PUSH_EVENT = 1 << 7,
 };
 
 static const struct {
@@ -47,6 +48,7 @@ static const struct {
 	[OPERATION_SEND_INPUT] = { "send_input", PUSH_ANSWER, true },
 	[OPERATION_TRANSCRIPT] = { "transcript", PUSH_ANSWER | PUSH_TRANSCRIPT_ITEM, true },
 	[OPERATION_CONNECT_POINTS] = { "connect_points", PUSH_CONNECT_POINT, true },
+	[OPERATION_READ_EVENTS] = { "read_events", PUSH_ANSWER | PUSH_EVENT, false },
 };
 
 const char *operation_name(enum operation operation)
@@ -99,6 +101,8 @@ static uint64_t asked(const struct call *call)
 		return call->request->list.limit;
 	case OPERATION_TRANSCRIPT:
 		return call->request->transcript.limit;
+	case OPERATION_READ_EVENTS:
+		return call->request->events.limit;
 	case OPERATION_CONNECT_POINTS:
 		return UINT64_MAX;
 	default:
@@ -286,6 +290,14 @@ static int sink_worker(struct berth_call *base, const struct berth_worker *pushe
 	return is_full(call) || (call->worker_id.ptr && call->n_items > 0);
 }
 
+/* Whether an answer says where to go on, if it is one that has to. */
+static bool has_next_cursor(const struct call *call, const struct berth_answer *answer)
+{
+	if (call->operation != OPERATION_READ_EVENTS || answer->state != BERTH_ACCEPTED)
+		return true;
+	return wire_cursor_valid(answer->next_cursor);
+}
+
 static int sink_answer(struct berth_call *base, const struct berth_answer *pushed)
 {
 	struct call *call = (struct call *)base;
@@ -298,10 +310,13 @@ static int sink_answer(struct berth_call *base, const struct berth_answer *pushe
 		return refuse(call, "a second answer");
 	if (!wire_state_name(answer.state))
 		return refuse(call, "answer: the state is none of BERTH_ACCEPTED, _UNSUPPORTED, _REJECTED");
+	if (!has_next_cursor(call, &answer))
+		return refuse(call, "answer: next_cursor is missing or no cursor");
 	call->answer = answer;
 	call->answered = true;
 	if (call->on_answer)
 		call->on_answer(call);
+	call->answer.next_cursor = (struct berth_text){ NULL, 0 };
 	return 0;
 }
 
@@ -335,6 +350,20 @@ static int sink_transcript_item(struct berth_call *base, const struct berth_tran
 		return 1;
 	WIRE_COPY_IN(&item, pushed);
 	keep_item(call, &wire_transcript_item_shape, &item, "transcript item");
+	return is_full(call);
+}
+
+static int sink_event(struct berth_call *base, const struct berth_event *pushed)
+{
+	struct call *call = (struct call *)base;
+	struct berth_event event;
+
+	if (!expected(call, PUSH_EVENT, pushed, "an event"))
+		return 0;
+	if (is_full(call))
+		return 1;
+	WIRE_COPY_IN(&event, pushed);
+	keep_item(call, &wire_event_shape, &event, "event");
 	return is_full(call);
 }
 
@@ -389,6 +418,7 @@ static const struct berth_sink sink = {
 	.diagnostic = sink_diagnostic,
 	.fail = sink_fail,
 	.cancelled = sink_cancelled,
+	.event = sink_event,
 };
 
 /* ---- The call ---- */
@@ -421,6 +451,8 @@ static int invoke(struct call *call)
 		return INVOKE(transcript, transcript);
 	case OPERATION_CONNECT_POINTS:
 		return INVOKE(connect_points, worker);
+	case OPERATION_READ_EVENTS:
+		return INVOKE(read_events, events);
 	case N_OPERATIONS:
 		break;
 	}

@@ -25,6 +25,7 @@ enum operation {
 	OPERATION_SEND_INPUT,
 	OPERATION_TRANSCRIPT,
 	OPERATION_CONNECT_POINTS,
+	OPERATION_READ_EVENTS,
 	N_OPERATIONS,
 };
 
@@ -40,6 +41,7 @@ union request_block {
 	struct berth_stop_request stop;
 	struct berth_input_request input;
 	struct berth_transcript_request transcript;
+	struct berth_events_request events;
 };
 
 struct call {

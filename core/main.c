@@ -203,6 +203,7 @@ static const struct {
 	[COMMAND_INPUT] = { "send_input", { "runtime_id", "worker_id" }, TABLE_STATE },
 	[COMMAND_TRANSCRIPT] = { "transcript", { "runtime_id", "worker_id" }, TABLE_TRANSCRIPT },
 	[COMMAND_CONNECT_POINTS] = { "connect_points", { "runtime_id", "worker_id" }, TABLE_CONNECT_POINTS },
+	[COMMAND_EVENTS] = { "read_events", { "runtime_id" }, TABLE_EVENTS },
 };
 
 static enum status make_request(const struct program *program, struct buffer *line)
@@ -218,6 +219,8 @@ static enum status make_request(const struct program *program, struct buffer *li
 		status = add_argument(line, requests[command].keys[i], options->arguments[i]);
 	if (options->host && status == STATUS_DONE)
 		status = add_argument(line, "host_id", options->host);
+	if (options->cursor && status == STATUS_DONE)
+		status = add_argument(line, "cursor", options->cursor);
 	add_limit(program, line);
 	add_number(line, "start", options->start);
 	if (command == COMMAND_SPAWN && status == STATUS_DONE)

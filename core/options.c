@@ -15,7 +15,8 @@
 
 #define BIT(command) (1u << (command))
 #define ALL (BIT(COMMAND_CONFORMANCE) - 1)
-#define LISTS (BIT(COMMAND_RUNTIMES) | BIT(COMMAND_HOSTS) | BIT(COMMAND_WORKERS) | BIT(COMMAND_TRANSCRIPT))
+#define LISTS (BIT(COMMAND_RUNTIMES) | BIT(COMMAND_HOSTS) | BIT(COMMAND_WORKERS) | BIT(COMMAND_TRANSCRIPT) | \
+	       BIT(COMMAND_EVENTS))
 
 static const struct {
 	const char *name, *arguments;
@@ -31,6 +32,7 @@ static const struct {
 	[COMMAND_INPUT] = { "input", "RUNTIME WORKER TEXT|-", 3, 0, "send input to a worker; - reads it" },
 	[COMMAND_TRANSCRIPT] = { "transcript", "RUNTIME WORKER", 2, 0, "read a worker's transcript" },
 	[COMMAND_CONNECT_POINTS] = { "connect-points", "RUNTIME WORKER", 2, 0, "list where a worker can be reached" },
+	[COMMAND_EVENTS] = { "events", "RUNTIME", 1, 0, "read what has happened in a runtime" },
 	[COMMAND_ADAPTERS] = { "adapters", "[inspect FILE]", 0, 2, "list the adapters, and why one is not there;\n"
 		"inspect: what a plugin says of itself, not run" },
 	[COMMAND_CHECK] = { "check", "", 0, 0, "find all that is wrong with the configuration" },
@@ -91,6 +93,7 @@ static const struct row {
 	OPTION("force", NULL, SET_FLAG, force, BIT(COMMAND_STOP), "at once instead of gracefully"),
 	OPTION("system", NULL, SET_FLAG, system, BIT(COMMAND_INPUT), "as system input instead of the user's"),
 	OPTION("start", "N", SET_NUMBER, start, BIT(COMMAND_TRANSCRIPT), "index of the first item; default: 0"),
+	OPTION("cursor", "C", SET_STRING, cursor, BIT(COMMAND_EVENTS), "where to go on; default: the first that is kept"),
 	OPTION("version", NULL, SET_FLAG, version, ALL, "print the version"),
 	OPTION("help", NULL, SET_FLAG, help, ALL, "print this"),
 };

@@ -20,6 +20,7 @@ enum command {
 	COMMAND_INPUT,
 	COMMAND_TRANSCRIPT,
 	COMMAND_CONNECT_POINTS,
+	COMMAND_EVENTS,
 	COMMAND_ADAPTERS,
 	COMMAND_CHECK,
 	COMMAND_CONFIG,
@@ -40,7 +41,7 @@ struct options {
 	const char **adapter_dirs, **required; /* lists; to be freed */
 	size_t n_adapter_dirs, n_required;
 	const char *limit, *start, *segments; /* checked: whole numbers of 64 bits */
-	const char *host, *ticket, *role, *name, *request;
+	const char *cursor, *host, *ticket, *role, *name, *request;
 	bool json, companion, orchestrator, force, system;
 	bool help, version; /* one of them is all that is wanted */
 };

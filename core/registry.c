@@ -377,7 +377,12 @@ static void transcript_default(struct diagnostics *diagnostics, const struct req
 	add_pending(diagnostics, "worker_transcript_pending", "reading the transcript of worker", request->worker_id);
 }
 
-/* ---- spawn_worker, stop_worker, send_input, transcript ---- */
+static void events_default(struct diagnostics *diagnostics, const struct request *request)
+{
+	add_pending(diagnostics, "runtime_events_pending", "reading the events of runtime", request->runtime_id);
+}
+
+/* ---- spawn_worker, stop_worker, send_input, transcript, read_events ---- */
 
 static void write_state(struct buffer *out, const struct request *request, const struct berth_answer *answer)
 {
@@ -415,6 +420,16 @@ static void transcript_head(struct buffer *out, const struct request *request, c
 	buffer_append_string(out, ",\"items\":[");
 }
 
+static void events_head(struct buffer *out, const struct request *request, const struct berth_answer *answer)
+{
+	write_state(out, request, answer);
+	write_member(out, ",\"runtime_id\":", request->runtime_id);
+	write_number(out, ",\"limit\":", request->limit);
+	if (answer->next_cursor.ptr)
+		write_member(out, ",\"next_cursor\":", answer->next_cursor);
+	buffer_append_string(out, answer->more ? ",\"more\":true,\"items\":[" : ",\"more\":false,\"items\":[");
+}
+
 static void spawn_tail(struct buffer *out, struct call *call)
 {
 	buffer_append_string(out, ",\"acceptance_evidence\":[");
@@ -424,7 +439,7 @@ static void spawn_tail(struct buffer *out, struct call *call)
 		out->failed = true;
 }
 
-static void transcript_tail(struct buffer *out, struct call *call)
+static void items_tail(struct buffer *out, struct call *call)
 {
 	(void)call;
 	buffer_append_char(out, ']');
@@ -443,7 +458,8 @@ static const struct answer_form answer_forms[N_REQUEST_OPS] = {
 	[REQUEST_SPAWN_WORKER] = { OPERATION_SPAWN_WORKER, write_state, spawn_tail, spawn_default },
 	[REQUEST_STOP_WORKER] = { OPERATION_STOP_WORKER, write_state, NULL, stop_default },
 	[REQUEST_SEND_INPUT] = { OPERATION_SEND_INPUT, input_head, NULL, input_default },
-	[REQUEST_TRANSCRIPT] = { OPERATION_TRANSCRIPT, transcript_head, transcript_tail, transcript_default },
+	[REQUEST_TRANSCRIPT] = { OPERATION_TRANSCRIPT, transcript_head, items_tail, transcript_default },
+	[REQUEST_READ_EVENTS] = { OPERATION_READ_EVENTS, events_head, items_tail, events_default },
 };
 
 struct exchange {
@@ -472,7 +488,7 @@ static void write_head_anew(struct call *call, size_t mark, uint64_t state)
  * that where it has an operation; else it is looked up. */
 static bool worker_is_missing(struct instance *instance, const struct request *request, enum call_result result)
 {
-	if (result == CALL_DEFAULT && request->op != REQUEST_SPAWN_WORKER)
+	if (result == CALL_DEFAULT && request->worker_id.ptr)
 		return !has_worker(instance, request->worker_id);
 	return result == CALL_UNKNOWN;
 }
@@ -601,6 +617,7 @@ static const struct {
 	[REQUEST_SEND_INPUT] = { NULL, exchange, true },
 	[REQUEST_TRANSCRIPT] = { NULL, exchange, true },
 	[REQUEST_CONNECT_POINTS] = { NULL, connect_points, true },
+	[REQUEST_READ_EVENTS] = { NULL, exchange, false },
 };
 
 /* The ids are judged before anything is looked up, the runtime's first. */

@@ -26,6 +26,7 @@ enum top_key {
 	KEY_RUNTIME_ID,
 	KEY_WORKER_ID,
 	KEY_HOST_ID,
+	KEY_CURSOR,
 	KEY_REQUEST,
 	N_TOP_KEYS,
 };
@@ -39,6 +40,7 @@ static const char *const top_keys[N_TOP_KEYS] = {
 	[KEY_RUNTIME_ID] = "runtime_id",
 	[KEY_WORKER_ID] = "worker_id",
 	[KEY_HOST_ID] = "host_id",
+	[KEY_CURSOR] = "cursor",
 	[KEY_REQUEST] = "request",
 };
 
@@ -60,6 +62,7 @@ static const struct {
 	[REQUEST_TRANSCRIPT] = { "transcript",
 		BIT(KEY_RUNTIME_ID) | BIT(KEY_WORKER_ID) | BIT(KEY_START) | BIT(KEY_LIMIT) },
 	[REQUEST_CONNECT_POINTS] = { "connect_points", BIT(KEY_RUNTIME_ID) | BIT(KEY_WORKER_ID) },
+	[REQUEST_READ_EVENTS] = { "read_events", BIT(KEY_RUNTIME_ID) | BIT(KEY_CURSOR) | BIT(KEY_LIMIT) },
 };
 
 /* The variants of a key and what they are called; ends with a NULL. */
@@ -378,6 +381,9 @@ static int parse_block(const struct members *top, struct request *request)
 			sizeof block->transcript, request->worker_id, request->start, request->limit
 		};
 		return 0;
+	case REQUEST_READ_EVENTS:
+		block->events = (struct berth_events_request){ .size = sizeof block->events, .limit = request->limit };
+		return take_text(top, KEY_CURSOR, OPTIONAL, &block->events.cursor);
 	case REQUEST_WORKER:
 	case REQUEST_CONNECT_POINTS:
 		block->worker = (struct berth_worker_request){ sizeof block->worker, request->worker_id };
@@ -431,7 +437,7 @@ static int take_op(const struct members *top, enum request_op *opp)
 		}
 	return complain(top, KEY_OP, "no such operation; list_runtimes, list_hosts, list_workers, "
 				     "list_workers_for_host, worker, spawn_worker, stop_worker, send_input, transcript, "
-				     "connect_points and hello are there");
+				     "connect_points, read_events and hello are there");
 }
 
 static int take_protocol(const struct members *top)

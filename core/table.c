@@ -88,6 +88,13 @@ static const struct layout layouts[] = {
 		{ "KIND", "kind", true },
 		{ "STATUS", "status", true },
 	}, .empty = "no connect points" },
+	[TABLE_EVENTS] = { .items = "items", .columns = {
+		{ "EVENT", "event_id", true },
+		{ "TIME", "occurred_at", false },
+		{ "KIND", "kind", true },
+		{ "WORKER", "worker_id", true },
+		{ "SEQUENCE", "transcript_sequence", true },
+	}, .empty = "no events" },
 	[TABLE_ADAPTERS] = { .items = "adapters", .columns = {
 		{ "NAME", "name", true },
 		{ "STATE", "state", true },
@@ -515,6 +522,18 @@ static void write_transcript_end(struct buffer *out, struct berth_text answer)
 	buffer_append_char(out, '\n');
 }
 
+static void write_events_end(struct buffer *out, struct berth_text answer)
+{
+	struct berth_text next = table_find(answer, "next_cursor");
+
+	if (!next.ptr)
+		return;
+	buffer_append_string(out, text_is(table_find(answer, "more"), "true") ? "more from --cursor " :
+										"later ones from --cursor ");
+	write_cell(out, next, SIZE_MAX);
+	buffer_append_char(out, '\n');
+}
+
 static void write_failure(struct buffer *out, struct berth_text entry, struct berth_text failure, size_t columns)
 {
 	const struct berth_text parts[] = {
@@ -606,6 +625,8 @@ void table_write(struct buffer *out, enum table_kind kind, struct berth_text ans
 		write_item(out, layout, answer);
 	if (kind == TABLE_TRANSCRIPT)
 		write_transcript_end(out, answer);
+	if (kind == TABLE_EVENTS)
+		write_events_end(out, answer);
 	if (kind == TABLE_ADAPTERS)
 		write_failures(out, answer, columns);
 	if (kind == TABLE_STAMP)

@@ -21,12 +21,15 @@
 enum field_type {
 	FIELD_LEAD,          /* no value: the lead is all */
 	FIELD_ID,            /* berth_text, an identifier */
+	FIELD_ID_OR_NULL,    /* the same, absent is null */
 	FIELD_TEXT,          /* berth_text, required */
 	FIELD_TEXT_OR_NULL,  /* berth_text, absent is null */
 	FIELD_CONTENT,       /* berth_text, required, up to BERTH_CONTENT_MAX */
 	FIELD_ROLE,          /* berth_text: user, system or worker */
+	FIELD_CURSOR,        /* berth_text, a cursor */
 	FIELD_U64,           /* uint64_t */
 	FIELD_NUMBER,        /* uint64_t from 1 */
+	FIELD_NUMBER_OR_NULL, /* the same, 0 is null */
 	FIELD_TIME,          /* uint64_t, nanoseconds */
 	FIELD_TIME_OR_NULL,  /* the same, 0 is null */
 	FIELD_BIT,           /* uint64_t, true where the mask is set */
@@ -158,6 +161,16 @@ static const struct field wire_connect_point_fields[] = {
 };
 SHAPE(wire_connect_point, "}");
 
+static const struct field wire_event_fields[] = {
+	FIELD("{\"event_id\":", FIELD_NUMBER, berth_event, event_id),
+	FIELD(",\"kind\":", FIELD_TEXT, berth_event, kind),
+	FIELD(",\"occurred_at\":", FIELD_TIME_OR_NULL, berth_event, occurred_at_ns),
+	FIELD(",\"worker_id\":", FIELD_ID_OR_NULL, berth_event, worker_id),
+	FIELD(",\"transcript_sequence\":", FIELD_NUMBER_OR_NULL, berth_event, transcript_sequence),
+	FIELD(",\"cursor\":", FIELD_CURSOR, berth_event, cursor),
+};
+SHAPE(wire_event, "}");
+
 /* ---- Reading what a plugin pushed ---- */
 
 void wire_copy_in(void *to, size_t to_size, const void *from, size_t from_size)
@@ -166,6 +179,16 @@ void wire_copy_in(void *to, size_t to_size, const void *from, size_t from_size)
 
 	memset(to, 0, to_size);
 	memcpy(to, from, size);
+}
+
+bool wire_cursor_valid(struct berth_text text)
+{
+	if (!text.ptr || text.len == 0 || text.len > BERTH_CURSOR_MAX)
+		return false;
+	for (size_t i = 0; i < text.len; i++)
+		if (text.ptr[i] < '!' || text.ptr[i] > '~')
+			return false;
+	return true;
 }
 
 const char *wire_state_name(uint64_t state)
@@ -344,6 +367,8 @@ static const char *write_value(struct buffer *out, const struct field *field, co
 		return NULL;
 	case FIELD_ID:
 		return write_id(out, text_at(member));
+	case FIELD_ID_OR_NULL:
+		return text_at(member).ptr ? write_id(out, text_at(member)) : write_null(out);
 	case FIELD_TEXT:
 		return write_text(out, text_at(member), BERTH_TEXT_MAX);
 	case FIELD_TEXT_OR_NULL:
@@ -354,6 +379,15 @@ static const char *write_value(struct buffer *out, const struct field *field, co
 		if (!text_at(member).ptr || !text_is_one_of(text_at(member), roles))
 			return "is none of user, system and worker";
 		return write_text(out, text_at(member), BERTH_TEXT_MAX);
+	case FIELD_CURSOR:
+		if (!wire_cursor_valid(text_at(member)))
+			return "is no cursor";
+		return write_text(out, text_at(member), BERTH_CURSOR_MAX);
+	case FIELD_NUMBER_OR_NULL:
+		if (u64_at(member) == 0)
+			return write_null(out);
+		json_write_u64(out, u64_at(member));
+		return NULL;
 	case FIELD_NUMBER:
 		if (u64_at(member) == 0)
 			return "is 0, numbers begin at 1";
@@ -462,6 +496,8 @@ static size_t keep_fields(const struct shape *shape, char *object, char *block)
 
 		switch (shape->fields[i].type) {
 		case FIELD_ID:
+		case FIELD_ID_OR_NULL:
+		case FIELD_CURSOR:
 		case FIELD_TEXT:
 		case FIELD_TEXT_OR_NULL:
 		case FIELD_CONTENT:

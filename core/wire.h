@@ -33,6 +33,7 @@ extern const struct shape wire_worker_shape;           /* struct berth_worker */
 extern const struct shape wire_evidence_shape;         /* struct berth_evidence */
 extern const struct shape wire_transcript_item_shape;  /* struct berth_transcript_item */
 extern const struct shape wire_connect_point_shape;    /* struct berth_connect_point */
+extern const struct shape wire_event_shape;            /* struct berth_event */
 extern const struct shape wire_capabilities_shape;     /* struct wire_runtime, its capabilities alone */
 
 /* Copies a struct that a plugin pushed, of the version that it was built against,
@@ -47,6 +48,9 @@ bool wire_write(struct buffer *out, const struct shape *shape, const void *objec
 /* Makes the texts and arrays of an object, which must have passed wire_write, live
  * in one new block of memory, to be freed by the caller. -ENOMEM, object untouched. */
 int wire_keep(const struct shape *shape, void *object, void **blockp);
+
+/* Whether a text is what a cursor can be. */
+bool wire_cursor_valid(struct berth_text text);
 
 /* accepted, unsupported, rejected; NULL for anything else. */
 const char *wire_state_name(uint64_t state);

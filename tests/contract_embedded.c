@@ -27,7 +27,7 @@
 
 #define CAPABILITIES(max_workers)                                                                             \
 	"{'can_list_hosts':true,'can_list_workers':true,'can_get_worker':true,'can_spawn_worker':true,"       \
-	"'can_stop_worker':true,'can_accept_input':true,'can_stream_events':false,"                           \
+	"'can_stop_worker':true,'can_accept_input':true,'can_stream_events':true,"                           \
 	"'can_read_bounded_transcript':true,'has_workspace_fs':false,'has_shell':false,'has_git':false,"      \
 	"'supports_worktrees':false,'supports_backend_internal_tools':true,"                                  \
 	CAPABILITIES_END("not_applicable", "backend_internal", max_workers)

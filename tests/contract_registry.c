@@ -670,6 +670,15 @@ static void what_an_adapter_leaves_out_is_answered_by_the_registry(void **state)
 		  "{'state':'unsupported'," FAKE_ADDRESS ",'start':0,'limit':200,'total_items':0,'items':[],"
 		  "'diagnostics':["
 		  DIAGNOSTIC("worker_transcript_pending", "info") "]}" },
+		{ "events, with any cursor and limit",
+		  "{'op':'read_events','runtime_id':'a','cursor':'no cursor','limit':18446744073709551615}",
+		  "{'state':'unsupported','runtime_id':'a','limit':18446744073709551615,'more':false,'items':[],"
+		  "'diagnostics':[" DIAGNOSTIC("runtime_events_pending", "info") "]}" },
+		{ "events without cursor and limit", "{'op':'read_events','runtime_id':'a'}",
+		  "{'state':'unsupported','runtime_id':'a','limit':200,'more':false,'items':[],"
+		  "'diagnostics':[" DIAGNOSTIC("runtime_events_pending", "info") "]}" },
+		{ "events of a runtime that is not there", "{'op':'read_events','runtime_id':'b'}",
+		  "{'error':{'kind':'unknown_runtime','runtime_id':'b'}}" },
 		{ "connect points", "{'op':'connect_points'," FAKE_ADDRESS "}",
 		  "{'items':[{'kind':'stream_proxy','status':'not_implemented','diagnostics':["
 		  DIAGNOSTIC("worker_proxy_pending", "info") "]}],'diagnostics':[]}" },

@@ -181,7 +181,7 @@ fi
 
 sed -n 's/.*\[FAILURE_[A-Z_]*\] = { "\([a-z0-9_]*\)".*/\1/p' "$core/failure.c" | grep -vx none >"$has"
 documented "$core/berth.1.in" "ADAPTER FAILURES" Dv | same "berth.1 describes the failures of adapters"
-grep -oh '"\(adapter_failed\|worker_[a-z_]*_pending\)"' "$core"/*.c | tr -d '"' >"$has"
+grep -oh '"\(adapter_failed\|[a-z]*_[a-z_]*_pending\)"' "$core"/*.c | tr -d '"' >"$has"
 documented "$core/berth.1.in" DIAGNOSTICS Dv | same "berth.1 describes the diagnostics of the registry"
 for dir in "$srcdir"/plugins/*/; do
 	id=$(basename "$dir")

@@ -122,6 +122,11 @@ static void write_request(struct buffer *out, uint64_t *n_spawnedp)
 		write_number(out, "limit");
 		buffer_append_char(out, '}');
 		break;
+	case 9:
+		begin(out, "read_events");
+		write_number(out, "limit");
+		buffer_append_char(out, '}');
+		break;
 	default:
 		begin(out, "send_input");
 		buffer_append_string(out, ",'worker_id':'");
@@ -134,6 +139,26 @@ static void write_request(struct buffer *out, uint64_t *n_spawnedp)
 }
 
 /* ---- Both sides ---- */
+
+/* Runtimes differ in their cursors, and in when it all happened. */
+static char *mask(const char *answer)
+{
+	static const char *const keys[] = { "\"cursor\":\"", "\"next_cursor\":\"", "\"occurred_at\":\"" };
+	struct buffer out = { 0 };
+
+	while (*answer) {
+		size_t skipped = 0;
+
+		for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+			if (strncmp(answer, keys[i], strlen(keys[i])) == 0)
+				skipped = strlen(keys[i]) + strcspn(answer + strlen(keys[i]), "\"");
+		buffer_append_char(&out, *answer);
+		answer += skipped ? skipped : 1;
+	}
+	buffer_append_char(&out, '\0');
+	assert_false(out.failed);
+	return out.data;
+}
 
 struct run {
 	char *requests[N_REQUESTS], *answers[N_REQUESTS];
@@ -160,8 +185,10 @@ static void free_run(struct run *run)
 	}
 }
 
-static void compare(uint64_t seed, size_t i, const struct run *run, const char *answer)
+static void compare(uint64_t seed, size_t i, const struct run *run, const char *unmasked)
 {
+	CLEANUP_FREE char *answer = mask(unmasked);
+
 	if (strcmp(answer, run->answers[i]) != 0)
 		fail_msg("seed %llu, request %zu: %.300s\n  in memory: %.600s\n  on disk:   %.600s", (unsigned long long)seed, i,
 			 run->requests[i], run->answers[i], answer);
@@ -180,8 +207,7 @@ static void check_sequence(uint64_t seed, const char *options, const char *durab
 	assert_true(asprintf(&own, "{%s}", options) >= 0 && asprintf(&dir, "%s/store", scratch) >= 0);
 	host_start(&host, &(struct host_setup){ .adapters = "embedded", .options = own });
 	for (size_t i = 0; i < N_REQUESTS; i++) {
-		run.answers[i] = strdup(host_ask(&host, "%s", run.requests[i]));
-		assert_non_null(run.answers[i]);
+		run.answers[i] = mask(host_ask(&host, "%s", run.requests[i]));
 	}
 	host_stop(&host);
 	assert_true(asprintf(&all, "{%s%s'store':'%s','durability':'%s'}", options, *options ? "," : "", dir,

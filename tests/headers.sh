@@ -82,7 +82,7 @@ static int my_open(void **instance, struct berth_call *call, const struct berth_
 	*instance = 0;
 	return call->sink->runtime(call, &runtime);
 }
-static const struct berth_adapter my_ops = { sizeof my_ops, my_open, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
+static const struct berth_adapter my_ops = { sizeof my_ops, my_open, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
 BERTH_ADAPTER(my_own, "my-own", "1.0", BERTH_THREADS_ANY,
 	      BERTH_OPTION("size", "count", "1", "how many") BERTH_OPTION("name", "text", "", "what name"), &my_ops);
 EOF

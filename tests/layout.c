@@ -26,6 +26,7 @@
 #define IS(name, value) _Static_assert((name) == (value), #name " has changed")
 
 #include "tests/abi/1.0/layout.h"
+#include "tests/abi/1.1/layout.h"
 
 /* A member appended behind padding would lie where older plugins leave garbage, so that no
  * struct may end in any. Whoever appends a member puts it in the place of the last one. */
@@ -39,10 +40,11 @@ NO_PADDING_BEHIND(berth_diagnostic, severity);
 NO_PADDING_BEHIND(berth_runtime, n_diagnostics);
 NO_PADDING_BEHIND(berth_host, n_diagnostics);
 NO_PADDING_BEHIND(berth_worker, n_diagnostics);
-NO_PADDING_BEHIND(berth_answer, next_start);
+NO_PADDING_BEHIND(berth_answer, next_cursor);
 NO_PADDING_BEHIND(berth_evidence, detail);
 NO_PADDING_BEHIND(berth_transcript_item, content);
 NO_PADDING_BEHIND(berth_connect_point, n_diagnostics);
+NO_PADDING_BEHIND(berth_event, cursor);
 NO_PADDING_BEHIND(berth_option, number);
 NO_PADDING_BEHIND(berth_open_request, n_options);
 NO_PADDING_BEHIND(berth_list_request, limit);
@@ -51,10 +53,11 @@ NO_PADDING_BEHIND(berth_spawn_request, request_id);
 NO_PADDING_BEHIND(berth_stop_request, mode);
 NO_PADDING_BEHIND(berth_input_request, content);
 NO_PADDING_BEHIND(berth_transcript_request, limit);
+NO_PADDING_BEHIND(berth_events_request, limit);
 NO_PADDING_BEHIND(berth_services, monotonic_ns);
-NO_PADDING_BEHIND(berth_sink, cancelled);
+NO_PADDING_BEHIND(berth_sink, event);
 NO_PADDING_BEHIND(berth_call, deadline_ns);
-NO_PADDING_BEHIND(berth_adapter, connect_points);
+NO_PADDING_BEHIND(berth_adapter, read_events);
 NO_PADDING_BEHIND(berth_registrar, add);
 
 int main(void)

@@ -53,6 +53,7 @@ _berth_options() {
 	runtimes | hosts) options+=' --limit' ;;
 	workers) options+=' --limit --host' ;;
 	transcript) options+=' --limit --start' ;;
+	events) options+=' --limit --cursor' ;;
 	spawn) options+=' --companion --orchestrator --ticket --role --name --segments --request' ;;
 	stop) options+=' --force' ;;
 	input) options+=' --system' ;;
@@ -96,13 +97,13 @@ _berth_argument() {
 
 # The argument of a command; the arguments before it follow the current word.
 _berth_operand() {
-	local commands='runtimes hosts workers worker spawn stop input transcript connect-points adapters check config batch conformance new-adapter'
+	local commands='runtimes hosts workers worker spawn stop input transcript connect-points events adapters check config batch conformance new-adapter'
 	local current=$1
 
 	shift
 	case $#:${1-} in
 	0:*) COMPREPLY=($(compgen -W "$commands" -- "$current")) ;;
-	1:worker | 1:spawn | 1:stop | 1:input | 1:transcript | 1:connect-points)
+	1:worker | 1:spawn | 1:stop | 1:input | 1:transcript | 1:connect-points | 1:events)
 		COMPREPLY=($(compgen -W "$(_berth_runtimes)" -- "$current"))
 		;;
 	2:worker | 2:stop | 2:input | 2:transcript | 2:connect-points)
@@ -136,7 +137,7 @@ _berth() {
 			_berth_setup+=("${word/=\~\//=$HOME/}")
 			;;
 		--workspace-root | --workspace-id | --data-dir | --adapter-dir | --config-root | --adapters | --require | \
-			--log-level | --limit | --host | --ticket | --role | --name | --segments | --request | --start | \
+			--log-level | --limit | --host | --ticket | --role | --name | --segments | --request | --start | --cursor | \
 			--options | --check | --junit | --sanitizer | --timeout)
 			if ((i + 1 == ${#_berth_line[@]} - 1)); then
 				option=$word

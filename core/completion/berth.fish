@@ -11,7 +11,7 @@ function __berth_operands
         end
         switch $word
             case --workspace-root --workspace-id --data-dir --adapters --adapter-dir --require --config-root \
-                --log-level --limit --host --ticket --role --name --segments --request --start \
+                --log-level --limit --host --ticket --role --name --segments --request --start --cursor \
                 --options --check --junit --sanitizer --timeout
                 set skip 1
             case '-*'
@@ -105,6 +105,7 @@ complete -c berth -n __berth_no_command -a stop -d 'stop a worker'
 complete -c berth -n __berth_no_command -a input -d 'send input to a worker'
 complete -c berth -n __berth_no_command -a transcript -d 'read the transcript of a worker'
 complete -c berth -n __berth_no_command -a connect-points -d 'list where a worker can be reached'
+complete -c berth -n __berth_no_command -a events -d 'read what has happened in a runtime'
 complete -c berth -n __berth_no_command -a adapters -d 'list the adapters, and why one is not there'
 complete -c berth -n __berth_no_command -a check -d 'report every problem of the configuration'
 complete -c berth -n __berth_no_command -a config -d 'show the settings and their origins'
@@ -112,7 +113,7 @@ complete -c berth -n __berth_no_command -a batch -d 'answer JSON requests, one a
 complete -c berth -n __berth_no_command -a conformance -d 'check an adapter against the contract'
 complete -c berth -n __berth_no_command -a new-adapter -d 'make a project with an adapter to begin with'
 
-complete -c berth -n '__berth_at 0 worker spawn stop input transcript connect-points' -a '(__berth_runtimes)'
+complete -c berth -n '__berth_at 0 worker spawn stop input transcript connect-points events' -a '(__berth_runtimes)'
 complete -c berth -n '__berth_at 1 worker stop input transcript connect-points' -a '(__berth_workers)'
 complete -c berth -n '__berth_at 0 adapters' -a inspect -d 'show what a plugin says of itself'
 complete -c berth -n '__berth_at 1 adapters' -a '(__fish_complete_suffix .so)'
@@ -129,7 +130,7 @@ complete -c berth -l log-level -xa 'debug info warning error' -d 'how urgent a l
 complete -c berth -l json -d 'answer in JSON'
 complete -c berth -l version -d 'print the version'
 complete -c berth -l help -d 'print a summary'
-complete -c berth -n '__berth_at runtimes hosts workers transcript' -l limit -x -d 'how many items at the most'
+complete -c berth -n '__berth_at runtimes hosts workers transcript events' -l limit -x -d 'how many items at the most'
 complete -c berth -n '__berth_at workers' -l host -xa '(__berth_hosts)' -d 'workers of this host alone'
 complete -c berth -n '__berth_at spawn' -l companion -d 'a companion of the workspace'
 complete -c berth -n '__berth_at spawn' -l orchestrator -d 'an orchestrator of the workspace'
@@ -141,6 +142,7 @@ complete -c berth -n '__berth_at spawn' -l request -x -d 'the whole request'
 complete -c berth -n '__berth_at stop' -l force -d 'at once instead of gracefully'
 complete -c berth -n '__berth_at input' -l system -d 'as input of the system'
 complete -c berth -n '__berth_at transcript' -l start -x -d 'index of the first item'
+complete -c berth -n '__berth_at events' -l cursor -x -d 'where to go on'
 complete -c berth -n '__berth_at conformance' -l options -x -d 'the options of the adapter, an object'
 complete -c berth -n '__berth_at conformance' -l check -xa '(__berth_checks)' -d 'this check or profile alone'
 complete -c berth -n '__berth_at conformance' -l junit -r -F -d 'write the results as JUnit XML as well'

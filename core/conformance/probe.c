@@ -307,6 +307,16 @@ static int sink_connect_point(struct berth_call *base, const struct berth_connec
 	return after(call, rc, "a connect point");
 }
 
+static int sink_event(struct berth_call *base, const struct berth_event *pushed)
+{
+	struct probe_call *call = of(base);
+	int rc;
+
+	PUSH(call, "an event", pushed, !HAS(pushed, worker_id) || id_fits(pushed->worker_id),
+	     rc = call->real->sink->event(call->real, pushed));
+	return after(call, rc, "an event");
+}
+
 static int sink_diagnostic(struct berth_call *base, const struct berth_diagnostic *pushed)
 {
 	struct probe_call *call = of(base);
@@ -356,6 +366,7 @@ static struct {
 		.diagnostic = sink_diagnostic,
 		.fail = sink_fail,
 		.cancelled = sink_cancelled,
+		.event = sink_event,
 	},
 };
 
@@ -445,6 +456,9 @@ static void lend_texts(struct loans *loans, enum operation operation, union requ
 	case OPERATION_TRANSCRIPT:
 		lend_text(loans, &request->transcript.worker_id);
 		break;
+	case OPERATION_READ_EVENTS:
+		lend_text(loans, &request->events.cursor);
+		break;
 	default:
 		break;
 	}
@@ -461,6 +475,7 @@ static const size_t request_sizes[N_OPERATIONS] = {
 	[OPERATION_SEND_INPUT] = sizeof(struct berth_input_request),
 	[OPERATION_TRANSCRIPT] = sizeof(struct berth_transcript_request),
 	[OPERATION_CONNECT_POINTS] = sizeof(struct berth_worker_request),
+	[OPERATION_READ_EVENTS] = sizeof(struct berth_events_request),
 };
 
 /* ---- The operations ---- */
@@ -483,6 +498,7 @@ static int invoke(enum operation operation, void **instancep, struct berth_call 
 	CASE(OPERATION_SEND_INPUT, send_input, input);
 	CASE(OPERATION_TRANSCRIPT, transcript, transcript);
 	CASE(OPERATION_CONNECT_POINTS, connect_points, worker);
+	CASE(OPERATION_READ_EVENTS, read_events, events);
 	case N_OPERATIONS:
 		break;
 	}
@@ -627,6 +643,7 @@ PROBE(stop_worker, OPERATION_STOP_WORKER, stop)
 PROBE(send_input, OPERATION_SEND_INPUT, input)
 PROBE(transcript, OPERATION_TRANSCRIPT, transcript)
 PROBE(connect_points, OPERATION_CONNECT_POINTS, worker)
+PROBE(read_events, OPERATION_READ_EVENTS, events)
 
 #define ENTER(member) probed->member = ours->member ? probe_##member : NULL
 
@@ -655,4 +672,5 @@ void probe_enter(const struct berth_adapter *ours, struct berth_adapter *probed)
 	ENTER(send_input);
 	ENTER(transcript);
 	ENTER(connect_points);
+	ENTER(read_events);
 }

@@ -20,7 +20,7 @@
  *        |              |                        pushes its runtime once
  *        |              v
  *        |     runtime, list_hosts, list_workers, worker, spawn_worker,
- *        |     stop_worker, send_input, transcript, connect_points
+ *        |     stop_worker, send_input, transcript, connect_points, read_events
  *        |              |                        as the declared threading allows
  *        |              v
  *        +---- close(instance)                   after the last call has returned
@@ -74,6 +74,8 @@
  *
  * LEDGER, one line a change
  *   1.0  the first version
+ *   1.1  berth_adapter.read_events, berth_events_request, berth_sink.event, berth_event,
+ *        berth_answer.next_cursor, BERTH_CURSOR_MAX: the events of a runtime
  */
 #ifndef BERTH_ADAPTER_H
 #define BERTH_ADAPTER_H
@@ -88,7 +90,7 @@ extern "C" {
 #endif
 
 #define BERTH_ABI_MAJOR 1
-#define BERTH_ABI_MINOR 0
+#define BERTH_ABI_MINOR 1
 
 /* The lowest minor that the adapter needs. Define it before including this
  * header to require members or functions marked "since 1.m". */
@@ -124,6 +126,7 @@ static inline struct berth_text berth_text(const char *string)
 #define BERTH_TEXT_MAX 65536       /* every other text */
 #define BERTH_CONTENT_MAX 16777216 /* content of a transcript item */
 #define BERTH_HINT_MAX 320         /* what services->display_hint returns */
+#define BERTH_CURSOR_MAX 256       /* a cursor; since 1.1 */
 #define BERTH_DIAGNOSTICS_MAX 16   /* diagnostics of one item or answer; later ones are dropped */
 
 /* ---- Closed sets. None begins at 0: a zeroed struct claims nothing. -------- */
@@ -280,16 +283,19 @@ struct berth_worker {
 	size_t n_diagnostics;
 };
 
-/* The head of the answer to spawn_worker, stop_worker, send_input or transcript.
- * Exactly one, pushed before the worker, evidence or items that belong to it. */
+/* The head of the answer to spawn_worker, stop_worker, send_input, transcript or
+ * read_events. Exactly one, pushed before the worker, evidence, items or events that
+ * belong to it. */
 struct berth_answer {
 	size_t size;
 	uint64_t state;               /* BERTH_ACCEPTED, BERTH_UNSUPPORTED or BERTH_REJECTED */
 	uint64_t transcript_sequence; /* send_input: from 1; 0: none */
 	uint64_t event_id;            /* send_input: from 1; 0: none */
 	uint64_t total_items;         /* transcript: how many there are in all */
-	uint64_t more;                /* transcript: 1 if items follow those pushed */
+	uint64_t more;                /* transcript, read_events: 1 if more follow those pushed */
 	uint64_t next_start;          /* transcript: where they begin, if more is 1 */
+	struct berth_text next_cursor; /* read_events: where to go on, also if nothing follows yet;
+	                                  required if accepted. Since 1.1 */
 };
 
 /* What a spawn has really reached. */
@@ -313,6 +319,18 @@ struct berth_connect_point {
 	struct berth_text status; /* required */
 	const struct berth_diagnostic *diagnostics;
 	size_t n_diagnostics;
+};
+
+/* Something that has happened in a runtime. Since 1.1. */
+struct berth_event {
+	size_t size;
+	uint64_t event_id;            /* from 1, rising; those that are not kept are passed over */
+	struct berth_text kind;       /* required, for programs: runtime_started, worker_created,
+	                                 input_accepted, worker_stopped, worker_cancelled, or others */
+	uint64_t occurred_at_ns;      /* since 1970, UTC; 0: not known */
+	struct berth_text worker_id;  /* identifier; absent: of the runtime as a whole */
+	uint64_t transcript_sequence; /* of the item that came of it, from 1; 0: none */
+	struct berth_text cursor;     /* required: what follows this event is read from there */
 };
 
 /* ---- Requests: written by berth, read by the adapter ------------------------ */
@@ -374,6 +392,16 @@ struct berth_transcript_request {
 	size_t size;
 	struct berth_text worker_id; /* a valid identifier */
 	uint64_t start;              /* index of the first item wanted, from 0 */
+	uint64_t limit;
+};
+
+/* read_events. Since 1.1. A cursor is the adapter's: it means a place among the events of
+ * one runtime, for as long as the runtime lives, and nothing to anybody else. It has 1
+ * to BERTH_CURSOR_MAX characters from U+0021 to U+007E. */
+struct berth_events_request {
+	size_t size;
+	struct berth_text cursor; /* as a caller gave it, who may have made it up; absent: from the
+	                             first event that is kept */
 	uint64_t limit;
 };
 
@@ -446,6 +474,10 @@ struct berth_sink {
 
 	/* 1 once nobody waits for the answer any more, else 0. [in call] */
 	int (*cancelled)(struct berth_call *call);
+
+	/* A result, as those above. Since 1.1; it is there wherever read_events is called.
+	 * [in call] */
+	int (*event)(struct berth_call *call, const struct berth_event *event);
 };
 
 /* One call. It is berth's; the adapter reads it and hands it to the sink. The
@@ -500,6 +532,11 @@ struct berth_adapter {
 
 	/* Pushes the points through which the worker can be reached; -ENOENT. [open] */
 	int (*connect_points)(void *instance, struct berth_call *call, const struct berth_worker_request *request);
+
+	/* Pushes an answer, then at most limit events that follow the cursor, in the order of
+	 * their ids. Rejected: the cursor is none of this runtime's. Is asked again and again
+	 * by those who wait for events, so that nothing new costs little. Since 1.1. [open] */
+	int (*read_events)(void *instance, struct berth_call *call, const struct berth_events_request *request);
 };
 
 /* Returned by an operation that leaves the answer to the registry; nothing must

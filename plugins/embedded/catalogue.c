@@ -51,6 +51,7 @@ struct catalogue {
 	pthread_mutex_t lock; /* over the store and what follows */
 	struct store_head head;
 	atomic_bool damaged;
+	atomic_uint_fast64_t last_event; /* that is kept, for those who wait for the next */
 	atomic_uint_fast64_t sweep_at_ns; /* when retention is looked after next */
 	pthread_mutex_t queue_lock;       /* over what follows; never held while the lock is taken */
 	struct change *queue, **queue_end;
@@ -258,6 +259,12 @@ static void carry_out(struct catalogue *catalogue, struct change *first)
 		carry_out_alone(catalogue, change);
 }
 
+/* Under the lock, once changes have been kept. */
+static void publish(struct catalogue *catalogue)
+{
+	atomic_store(&catalogue->last_event, catalogue->head.last_event);
+}
+
 /* Notes damage, whoever met it. */
 static int judge(struct catalogue *catalogue, int rc)
 {
@@ -276,6 +283,7 @@ static void lead(struct catalogue *catalogue)
 	pthread_mutex_unlock(&catalogue->queue_lock);
 	pthread_mutex_lock(&catalogue->lock);
 	carry_out(catalogue, batch);
+	publish(catalogue);
 	pthread_mutex_unlock(&catalogue->lock);
 	pthread_mutex_lock(&catalogue->queue_lock);
 	for (; batch; batch = next) {
@@ -315,6 +323,7 @@ static int submit(struct catalogue *catalogue, struct change *change)
 	} else {
 		pthread_mutex_lock(&catalogue->lock);
 		change->rc = change->make(catalogue, change);
+		publish(catalogue);
 		pthread_mutex_unlock(&catalogue->lock);
 	}
 	return judge(catalogue, change->rc);
@@ -359,6 +368,7 @@ int catalogue_open(struct store *store, const struct catalogue_retention *retent
 	catalogue->services = services;
 	catalogue->retention = *retention;
 	catalogue->head = store->head;
+	publish(catalogue);
 	catalogue->queue_end = &catalogue->queue;
 	pthread_mutex_init(&catalogue->lock, NULL);
 	pthread_mutex_init(&catalogue->queue_lock, NULL);
@@ -463,4 +473,43 @@ int catalogue_read(struct catalogue *catalogue, uint64_t number, uint64_t start,
 	}
 	pthread_mutex_unlock(&catalogue->lock);
 	return judge(catalogue, rc);
+}
+
+struct listing {
+	struct catalogue_event *events;
+	size_t n;
+};
+
+static int list_event(void *data, const struct catalogue_event *event)
+{
+	struct listing *listing = data;
+
+	listing->events[listing->n++] = *event;
+	return 0;
+}
+
+int catalogue_events(struct catalogue *catalogue, uint64_t after, struct catalogue_event *events, size_t size,
+		     size_t *np)
+{
+	struct listing listing = { events, 0 };
+	int rc = 0;
+
+	sweep(catalogue);
+	if (after < catalogue_last_event(catalogue)) {
+		pthread_mutex_lock(&catalogue->lock);
+		rc = catalogue->ops->each_event(catalogue->store, after, size, list_event, &listing);
+		pthread_mutex_unlock(&catalogue->lock);
+	}
+	*np = listing.n;
+	return judge(catalogue, rc);
+}
+
+uint64_t catalogue_last_event(const struct catalogue *catalogue)
+{
+	return atomic_load(&catalogue->last_event);
+}
+
+const char *catalogue_identity(const struct catalogue *catalogue)
+{
+	return catalogue->store->identity;
 }

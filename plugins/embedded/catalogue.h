@@ -71,4 +71,13 @@ struct catalogue_reader {
 int catalogue_read(struct catalogue *catalogue, uint64_t number, uint64_t start, uint64_t limit,
 		   const struct catalogue_reader *reader, void *data);
 
+/* Fills in the events that are kept after an id, at most size; how many in *np. Costs
+ * next to nothing where there are none. */
+int catalogue_events(struct catalogue *catalogue, uint64_t after, struct catalogue_event *events, size_t size,
+		     size_t *np);
+
+/* The id of the newest event, and what tells this runtime from every other. */
+uint64_t catalogue_last_event(const struct catalogue *catalogue);
+const char *catalogue_identity(const struct catalogue *catalogue);
+
 #endif

@@ -14,7 +14,7 @@
 #include "reason.h"
 #include "sqlite_store.h"
 
-enum { TRANSCRIPT_LIMIT = 256 };
+enum { READ_LIMIT = 256 };
 
 struct embedded {
 	const struct berth_services *services;
@@ -34,8 +34,18 @@ struct embedded {
 #define UNAVAILABLE_CAN (BERTH_CAN_LIST_HOSTS | BERTH_SUPPORTS_BACKEND_INTERNAL_TOOLS)
 #define RUNTIME_CAN                                                                                           \
 	(BERTH_CAN_LIST_HOSTS | BERTH_CAN_LIST_WORKERS | BERTH_CAN_GET_WORKER | BERTH_CAN_SPAWN_WORKER |      \
-	 BERTH_CAN_STOP_WORKER | BERTH_CAN_ACCEPT_INPUT | BERTH_CAN_READ_BOUNDED_TRANSCRIPT |                 \
+	 BERTH_CAN_STOP_WORKER | BERTH_CAN_ACCEPT_INPUT | BERTH_CAN_STREAM_EVENTS | BERTH_CAN_READ_BOUNDED_TRANSCRIPT |                 \
 	 BERTH_SUPPORTS_BACKEND_INTERNAL_TOOLS)
+
+static bool text_equal(struct berth_text a, struct berth_text b)
+{
+	return a.len == b.len && memcmp(a.ptr, b.ptr, a.len) == 0;
+}
+
+static bool text_is(struct berth_text text, const char *string)
+{
+	return text_equal(text, berth_text(string));
+}
 
 /* ---- Diagnostics ---- */
 
@@ -47,6 +57,7 @@ enum diagnostic {
 	TOOLS_LESS,
 	INVALID_REQUEST,
 	LIMIT_TOO_LARGE,
+	WRONG_IDENTITY,
 	STORE_ERROR,
 	STATE_UNAVAILABLE,
 };
@@ -68,7 +79,9 @@ static const struct berth_diagnostic diagnostics[] = {
 	[INVALID_REQUEST] = DIAGNOSTIC("embedded_runtime_invalid_request", BERTH_WARNING,
 		"the input was not taken: it is empty but for white space, or the worker does not run"),
 	[LIMIT_TOO_LARGE] = DIAGNOSTIC("embedded_runtime_limit_too_large", BERTH_WARNING,
-		"at most 256 items of a transcript are given at once"),
+		"at most 256 items of a transcript, or events, are given at once"),
+	[WRONG_IDENTITY] = DIAGNOSTIC("embedded_runtime_wrong_identity", BERTH_WARNING,
+		"the cursor is none that this runtime has given"),
 	[STORE_ERROR] = DIAGNOSTIC("embedded_runtime_store_error", BERTH_ERROR,
 		"the runtime could not keep or read this; nothing was changed"),
 	[STATE_UNAVAILABLE] = DIAGNOSTIC("embedded_runtime_state_unavailable", BERTH_ERROR,
@@ -193,11 +206,17 @@ static const struct {
 	[ASSIGNMENT_REVIEWER] = { "reviewer", "builtin:reviewer" },
 };
 
+enum { WORKER_ID_SIZE = 32 };
+
+static struct berth_text worker_id_of(uint64_t number, char id[WORKER_ID_SIZE])
+{
+	return (struct berth_text){ id, (size_t)snprintf(id, WORKER_ID_SIZE, "worker-%08llx", (unsigned long long)number) };
+}
+
 static int push_worker(const struct embedded *embedded, struct berth_call *call, const struct catalogue_worker *entry)
 {
-	char id[32];
-	int len = snprintf(id, sizeof id, "worker-%08llx", (unsigned long long)entry->number);
-	const struct berth_text worker_id = { id, (size_t)len }, state = berth_text(state_names[entry->state]);
+	char id[WORKER_ID_SIZE];
+	const struct berth_text worker_id = worker_id_of(entry->number, id), state = berth_text(state_names[entry->state]);
 	const struct berth_worker worker = {
 		.size = sizeof worker,
 		.worker_id = worker_id,
@@ -420,7 +439,7 @@ static int embedded_transcript(void *instance, struct berth_call *call, const st
 
 	if (!catalogue)
 		return reject(call, STATE_UNAVAILABLE);
-	if (request->limit > TRANSCRIPT_LIMIT)
+	if (request->limit > READ_LIMIT)
 		return refuse(catalogue, call, number, LIMIT_TOO_LARGE);
 	rc = catalogue_read(catalogue, number, request->start, request->limit, &reader, &reading);
 	if (rc == 0 || rc == -ENOENT)
@@ -429,6 +448,91 @@ static int embedded_transcript(void *instance, struct berth_call *call, const st
 		return reject(call, diagnostic_of(rc));
 	call->sink->diagnostic(call, &diagnostics[diagnostic_of(rc)]);
 	return fail(call, rc);
+}
+
+/* ---- Events ---- */
+
+/* A cursor is the runtime's identity and the event behind which it stands, in hex
+ * digits: IDENTITY-EVENT. */
+enum { CURSOR_SIZE = STORE_IDENTITY_LEN + 32 };
+
+static struct berth_text write_cursor(const struct catalogue *catalogue, uint64_t event_id, char cursor[CURSOR_SIZE])
+{
+	return (struct berth_text){ cursor, (size_t)snprintf(cursor, CURSOR_SIZE, "%s-%llx", catalogue_identity(catalogue),
+							     (unsigned long long)event_id) };
+}
+
+/* False where the cursor is none that was written here; then it is written otherwise. */
+static bool read_cursor(const struct catalogue *catalogue, struct berth_text text, uint64_t *event_idp)
+{
+	char digits[CURSOR_SIZE], again[CURSOR_SIZE];
+	uint64_t event_id = 0;
+
+	if (text.ptr) {
+		if (text.len <= STORE_IDENTITY_LEN || text.len >= CURSOR_SIZE)
+			return false;
+		snprintf(digits, sizeof digits, "%.*s", (int)(text.len - STORE_IDENTITY_LEN - 1),
+			 text.ptr + STORE_IDENTITY_LEN + 1);
+		event_id = strtoull(digits, NULL, 16);
+		if (!text_equal(text, write_cursor(catalogue, event_id, again)))
+			return false;
+	}
+	*event_idp = event_id;
+	return event_id <= catalogue_last_event(catalogue);
+}
+
+static int push_event(const struct catalogue *catalogue, struct berth_call *call, const struct catalogue_event *entry)
+{
+	static const char *const kinds[N_EVENT_KINDS] = {
+		[EVENT_STARTED] = "runtime_started",
+		[EVENT_CREATED] = "worker_created",
+		[EVENT_INPUT] = "input_accepted",
+		[EVENT_STOPPED] = "worker_stopped",
+		[EVENT_CANCELLED] = "worker_cancelled",
+	};
+	char id[WORKER_ID_SIZE], cursor[CURSOR_SIZE];
+	struct berth_event event = {
+		.size = sizeof event,
+		.event_id = entry->id,
+		.kind = berth_text(kinds[entry->kind]),
+		.occurred_at_ns = entry->at_ns,
+		.transcript_sequence = entry->sequence,
+		.cursor = write_cursor(catalogue, entry->id, cursor),
+	};
+
+	if (entry->worker > 0)
+		event.worker_id = worker_id_of(entry->worker, id);
+	return call->sink->event(call, &event);
+}
+
+static int embedded_read_events(void *instance, struct berth_call *call, const struct berth_events_request *request)
+{
+	struct catalogue *catalogue = catalogue_of(instance);
+	struct berth_answer answer = { .size = sizeof answer, .state = BERTH_ACCEPTED };
+	struct catalogue_event events[READ_LIMIT + 1];
+	uint64_t after = 0;
+	char cursor[CURSOR_SIZE];
+	size_t n = 0;
+	int rc;
+
+	if (!catalogue)
+		return reject(call, STATE_UNAVAILABLE);
+	if (request->limit > READ_LIMIT)
+		return reject(call, LIMIT_TOO_LARGE);
+	if (!read_cursor(catalogue, request->cursor, &after))
+		return reject(call, WRONG_IDENTITY);
+	/* One more than is wanted, to see whether there is one. */
+	rc = catalogue_events(catalogue, after, events, (size_t)request->limit + 1, &n);
+	if (rc < 0)
+		return reject(call, diagnostic_of(rc));
+	answer.more = n > request->limit;
+	n -= answer.more;
+	answer.next_cursor = write_cursor(catalogue, n > 0 ? events[n - 1].id : after, cursor);
+	call->sink->answer(call, &answer);
+	for (size_t i = 0; i < n; i++)
+		if (push_event(catalogue, call, &events[i]))
+			break;
+	return 0;
 }
 
 /* ---- Runtime and host ---- */
@@ -484,11 +588,6 @@ enum option {
 	OPTION_DURABILITY,
 	N_OPTIONS,
 };
-
-static bool text_is(struct berth_text text, const char *string)
-{
-	return text.len == strlen(string) && memcmp(text.ptr, string, text.len) == 0;
-}
 
 /* A directory as it is, or in the data directory where its path is relative. */
 static int read_store(struct embedded *embedded, struct berth_call *call, const struct berth_open_request *request)
@@ -601,6 +700,7 @@ static const struct berth_adapter embedded_adapter = {
 	.stop_worker = embedded_stop_worker,
 	.send_input = embedded_send_input,
 	.transcript = embedded_transcript,
+	.read_events = embedded_read_events,
 };
 
 BERTH_ADAPTER(embedded, "embedded", PACKAGE_VERSION, BERTH_THREADS_ANY,
