@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What has happened in the embedded runtime, read from cursors; in memory and from a
- * store, across restarts. */
+ * store, across restarts and retention. */
 #include "config.h"
 
 #include <stdio.h>
@@ -212,6 +212,69 @@ static void a_cursor_belongs_to_one_runtime(void **state)
 	cJSON_Delete(page);
 }
 
+/* ---- Retention ---- */
+
+static void only_the_newest_items_are_kept(struct host *host)
+{
+	cJSON *page;
+
+	ask_accepted(host, SPAWN(COMPANION));
+	ask_accepted(host, SPAWN(COMPANION));
+	for (int i = 0; i < 8; i++)
+		ask_accepted(host, INPUT(ONE, "'content':'x'"));
+	ask_accepted(host, INPUT(TWO, "'content':'x'"));
+	/* Sequences 6, 7 and 8, which are the events 9, 10 and 11. */
+	page = host_ask_json(host, TRANSCRIPT(ONE, ""));
+	assert_int_equal(cJSON_GetNumberValue(json_at(page, "total_items")), 8);
+	assert_int_equal(cJSON_GetArraySize(json_at(page, "items")), 3);
+	assert_int_equal(cJSON_GetNumberValue(json_at(page, "items.0.sequence")), 6);
+	assert_int_equal(cJSON_GetNumberValue(json_at(page, "items.0.event_id")), 9);
+	assert_true(json_has_code(page, "diagnostics", "embedded_runtime_items_dropped"));
+	cJSON_Delete(page);
+	page = host_ask_json(host, TRANSCRIPT(ONE, ",'start':1,'limit':2"));
+	assert_int_equal(cJSON_GetNumberValue(json_at(page, "items.1.sequence")), 7);
+	assert_int_equal(cJSON_GetNumberValue(json_at(page, "next_start")), 7);
+	cJSON_Delete(page);
+	assert_true(answers_one(host, TRANSCRIPT(ONE, ",'start':7"),
+				"{'state':'accepted'," ADDRESS(ONE) ",'start':7,'limit':200,'total_items':8,'items':["
+				"{'sequence':8,'role':'user','content':'x','event_id':11}],'diagnostics':[]}"));
+	assert_true(answers_one(host, TRANSCRIPT(ONE, ",'start':5,'limit':0"),
+				"{'state':'accepted'," ADDRESS(ONE) ",'start':5,'limit':0,'total_items':8,'next_start':5,"
+				"'items':[],'diagnostics':[]}"));
+	page = read_from(host, NULL, 256);
+	assert_int_equal(cJSON_GetArraySize(json_at(page, "items")), 3 + 3 + 1);
+	assert_int_equal(cJSON_GetNumberValue(json_at(page, "items.2.event_id")), 3);
+	assert_int_equal(cJSON_GetNumberValue(json_at(page, "items.3.event_id")), 9);
+	cJSON_Delete(page);
+}
+
+static void items_are_dropped_in_memory(void **state)
+{
+	struct host host;
+
+	(void)state;
+	host_start(&host, &(struct host_setup){ .adapters = "embedded", .options = "{'keep_items':3}" });
+	only_the_newest_items_are_kept(&host);
+	host_stop(&host);
+}
+
+static void items_are_dropped_from_a_store(void **state)
+{
+	struct stored *stored = *state;
+	cJSON *page;
+
+	stored->options = ",'keep_items':3";
+	stored_restart(stored);
+	only_the_newest_items_are_kept(&stored->host);
+	/* What is gone stays gone where the option is taken back, and numbers go on. */
+	stored->options = NULL;
+	stored_restart(stored);
+	assert_non_null(strstr(ask_accepted(&stored->host, INPUT(ONE, "'content':'x'")), "\"transcript_sequence\":9,"));
+	page = host_ask_json(&stored->host, TRANSCRIPT(ONE, ""));
+	assert_int_equal(cJSON_GetArraySize(json_at(page, "items")), 4);
+	cJSON_Delete(page);
+}
+
 #define IN_MEMORY(function) cmocka_unit_test_setup_teardown(function, start_in_memory, stop_in_memory)
 
 int main(void)
@@ -221,9 +284,11 @@ int main(void)
 		IN_MEMORY(events_are_read_in_memory),
 		IN_MEMORY(too_many_are_rejected),
 		IN_MEMORY(wrong_cursors_are_rejected),
+		cmocka_unit_test(items_are_dropped_in_memory),
 #if HAVE_SQLITE3
 		STORED_TEST(events_are_read_from_a_store),
 		STORED_TEST(a_cursor_belongs_to_one_runtime),
+		STORED_TEST(items_are_dropped_from_a_store),
 #endif
 	};
 

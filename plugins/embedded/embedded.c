@@ -58,6 +58,7 @@ enum diagnostic {
 	INVALID_REQUEST,
 	LIMIT_TOO_LARGE,
 	WRONG_IDENTITY,
+	ITEMS_DROPPED,
 	STORE_ERROR,
 	STATE_UNAVAILABLE,
 };
@@ -82,6 +83,8 @@ static const struct berth_diagnostic diagnostics[] = {
 		"at most 256 items of a transcript, or events, are given at once"),
 	[WRONG_IDENTITY] = DIAGNOSTIC("embedded_runtime_wrong_identity", BERTH_WARNING,
 		"the cursor is none that this runtime has given"),
+	[ITEMS_DROPPED] = DIAGNOSTIC("embedded_runtime_items_dropped", BERTH_INFO,
+		"the first items are not kept any more; sequences say how many there were"),
 	[STORE_ERROR] = DIAGNOSTIC("embedded_runtime_store_error", BERTH_ERROR,
 		"the runtime could not keep or read this; nothing was changed"),
 	[STATE_UNAVAILABLE] = DIAGNOSTIC("embedded_runtime_state_unavailable", BERTH_ERROR,
@@ -413,6 +416,8 @@ static void reading_begin(void *data, const struct catalogue_worker *worker)
 	}
 	reading->call->sink->answer(reading->call, &answer);
 	reading->begun = true;
+	if (reading->request->start < worker->n_dropped)
+		reading->call->sink->diagnostic(reading->call, &diagnostics[ITEMS_DROPPED]);
 }
 
 static int reading_item(void *data, const struct catalogue_item *entry)
@@ -586,6 +591,9 @@ static void embedded_close(void *instance)
 enum option {
 	OPTION_STORE,
 	OPTION_DURABILITY,
+	OPTION_KEEP_ITEMS,
+	OPTION_KEEP_DAYS,
+	OPTION_KEEP_RESTING_DAYS,
 	N_OPTIONS,
 };
 
@@ -617,6 +625,11 @@ static int read_options(struct embedded *embedded, struct berth_call *call, cons
 	/* Whoever gives none wants the defaults. */
 	if (request->n_options < N_OPTIONS)
 		return 0;
+	embedded->retention = (struct catalogue_retention){
+		.items = request->options[OPTION_KEEP_ITEMS].number,
+		.days = request->options[OPTION_KEEP_DAYS].number,
+		.resting_days = request->options[OPTION_KEEP_RESTING_DAYS].number,
+	};
 	durability = request->options[OPTION_DURABILITY].text;
 	embedded->relaxed = text_is(durability, "relaxed");
 	if (!embedded->relaxed && !text_is(durability, "full"))
@@ -706,5 +719,9 @@ static const struct berth_adapter embedded_adapter = {
 BERTH_ADAPTER(embedded, "embedded", PACKAGE_VERSION, BERTH_THREADS_ANY,
 	      BERTH_OPTION("store", "path", "memory", "memory, or the directory where workers and transcripts are kept")
 	      BERTH_OPTION("durability", "text", "full",
-			   "full: what is accepted survives the machine; relaxed: the process alone"),
+			   "full: what is accepted survives the machine; relaxed: the process alone")
+	      BERTH_OPTION("keep_items", "count", "0", "how many items of a transcript are kept; 0: all")
+	      BERTH_OPTION("keep_days", "count", "0", "for how many days items are kept; 0: for good")
+	      BERTH_OPTION("keep_resting_days", "count", "0",
+			   "for how many days workers are kept that do not run any more; 0: for good"),
 	      &embedded_adapter);
