@@ -150,10 +150,15 @@ static void any_call_of_opening_may_fail(void **state)
 			for (unsigned long nth = 0;; nth++) {
 				struct fault fault = kinds[i];
 				struct stored other = { .scratch = stored->scratch };
+				char name[64];
 
-				assert_true(asprintf(&other.dir, "%s/%d-%zu-%lu", stored->scratch, fresh, i, nth) >= 0);
-				if (!fresh)
-					start_copy(stored, strrchr(other.dir, '/') + 1, &other), stored_stop(&other);
+				snprintf(name, sizeof name, "%d-%zu-%lu", fresh, i, nth);
+				if (fresh) {
+					assert_true(asprintf(&other.dir, "%s/%s", stored->scratch, name) >= 0);
+				} else {
+					start_copy(stored, name, &other);
+					stored_stop(&other);
+				}
 				fault.n_good = nth;
 				fault.n_bad = 1;
 				fault_set(other.dir, fault);

@@ -4,6 +4,7 @@
 #include "config.h"
 
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -287,6 +288,229 @@ static void damage_is_presented_and_left_alone(void **state)
 	assert_non_null(strstr(ask_accepted(&stored->host, TRANSCRIPT(ONE, "")), "\"total_items\":1"));
 }
 
+/* ---- Schemas ---- */
+
+enum { APPLICATION_ID = 0x62727468 };
+
+/* Works on a store that is closed, in its own language. */
+static void alter(const struct stored *stored, const char *sql)
+{
+	CLEANUP_FREE char *path = stored_path(stored, "catalogue.db");
+	char *message = NULL;
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK)
+		fail_msg("%s: %s", sql, message);
+	sqlite3_close(db);
+}
+
+static void remove_store(const struct stored *stored)
+{
+	CLEANUP_FREE char *path = stored_path(stored, "catalogue.db");
+
+	assert_int_equal(unlink(path), 0);
+}
+
+/* A store of schema 0 is one without tables: it is what a new one is made of. */
+static void an_earlier_schema_is_brought_up_to_date(void **state)
+{
+	static const char *const modes[] = { "DELETE", "WAL" };
+	struct stored *stored = *state;
+
+	for (size_t i = 0; i < COUNT(modes); i++) {
+		CLEANUP_FREE char *sql = NULL;
+
+		stored_stop(stored);
+		remove_store(stored);
+		assert_true(asprintf(&sql, "PRAGMA journal_mode = %s; PRAGMA application_id = %d; PRAGMA user_version = 0",
+				     modes[i], APPLICATION_ID) >= 0);
+		alter(stored, sql);
+		stored_start(stored);
+		ask_accepted(&stored->host, SPAWN(COMPANION));
+		assert_non_null(strstr(ask_accepted(&stored->host, INPUT(ONE, "'content':'x'")), "\"event_id\":3"));
+		stored_restart(stored);
+		assert_non_null(strstr(ask_accepted(&stored->host, TRANSCRIPT(ONE, "")), "\"total_items\":1,"));
+	}
+}
+
+/* What does not come through to the end has not begun: it is found as it was. */
+static void a_step_that_fails_changes_nothing(void **state)
+{
+	struct stored *stored = *state;
+	CLEANUP_FREE char *path = stored_path(stored, "catalogue.db");
+	struct bytes before, after;
+
+	stored_stop(stored);
+	remove_store(stored);
+	/* The last table that the step makes is there already. */
+	alter(stored, "PRAGMA application_id = 1651668072; CREATE TABLE item (x)");
+	before = read_bytes(path);
+	stored_start(stored);
+	assert_unavailable(&stored->host);
+	stored_restart(stored);
+	assert_unavailable(&stored->host);
+	stored_stop(stored);
+	after = read_bytes(path);
+	assert_int_equal(after.len, before.len);
+	assert_memory_equal(after.data, before.data, before.len);
+	free(before.data);
+	free(after.data);
+	stored_start(stored);
+}
+
+static void tables_that_are_not_ours_are_refused(void **state)
+{
+	static const char *const changes[] = {
+		"CREATE TABLE more (x)",
+		"CREATE TRIGGER t AFTER INSERT ON item BEGIN DELETE FROM item; END",
+		"CREATE VIEW v AS SELECT 1",
+		"DROP INDEX item_place",
+		"DELETE FROM runtime",
+		"UPDATE runtime SET last_event = 1",
+		"UPDATE runtime SET last_worker = 0",
+		"UPDATE runtime SET last_event = -1",
+		"UPDATE runtime SET identity = 'short'",
+	};
+	struct stored *stored = *state;
+	CLEANUP_FREE char *path = stored_path(stored, "catalogue.db");
+	struct bytes whole;
+
+	ask_accepted(&stored->host, SPAWN(COMPANION));
+	ask_accepted(&stored->host, INPUT(ONE, "'content':'x'"));
+	stored_stop(stored);
+	whole = read_bytes(path);
+	for (size_t i = 0; i < COUNT(changes); i++) {
+		scratch_write(stored->dir, "catalogue.db", whole.data, whole.len);
+		alter(stored, changes[i]);
+		stored_start(stored);
+		if (inventory_n_failed(&stored->host.inventory) != 1)
+			fail_msg("%s: nobody minds", changes[i]);
+		assert_unavailable(&stored->host);
+		stored_stop(stored);
+	}
+	free(whole.data);
+	stored_start(stored);
+}
+
+/* Rows that nobody can have written are met when they are read; then nothing is written
+ * any more, and what is not damaged can be read. */
+static void damage_that_is_found_later_stops_changes(void **state)
+{
+	static const struct {
+		const char *change, *request;
+	} rows[] = {
+		{ "UPDATE worker SET state = 3 WHERE number = 2", STOP(TWO, "force") },
+		{ "UPDATE worker SET assignment = 6 WHERE number = 2", INPUT(TWO, "'content':'x'") },
+		{ "UPDATE worker SET n_dropped = 2 WHERE number = 2", TRANSCRIPT(TWO, "") },
+		{ "UPDATE worker SET n_items = -1 WHERE number = 2", TRANSCRIPT(TWO, "") },
+		{ "UPDATE item SET sequence = 5 WHERE worker = 2", TRANSCRIPT(TWO, "") },
+		{ "UPDATE item SET content = x'' WHERE worker = 2", TRANSCRIPT(TWO, "") },
+		{ "UPDATE event SET kind = 9", "{'op':'read_events','runtime_id':'" EMBEDDED "'}" },
+		{ "UPDATE event SET at = -1", "{'op':'read_events','runtime_id':'" EMBEDDED "'}" },
+	};
+	struct stored *stored = *state;
+	CLEANUP_FREE char *path = stored_path(stored, "catalogue.db");
+	struct bytes whole;
+
+	ask_accepted(&stored->host, SPAWN(COMPANION));
+	ask_accepted(&stored->host, SPAWN(COMPANION));
+	ask_accepted(&stored->host, INPUT(ONE, "'content':'x'"));
+	ask_accepted(&stored->host, INPUT(TWO, "'content':'x'"));
+	stored_stop(stored);
+	whole = read_bytes(path);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		scratch_write(stored->dir, "catalogue.db", whole.data, whole.len);
+		alter(stored, rows[i].change);
+		stored_start(stored);
+		assert_int_equal(inventory_n_failed(&stored->host.inventory), 0);
+		ask_rejected(&stored->host, rows[i].request, "embedded_runtime_state_unavailable");
+		ask_rejected(&stored->host, INPUT(ONE, "'content':'x'"), "embedded_runtime_state_unavailable");
+		assert_non_null(strstr(host_ask(&stored->host, "{'op':'list_runtimes'}"), "\"unavailable\""));
+		assert_non_null(strstr(ask_accepted(&stored->host, TRANSCRIPT(ONE, "")), "\"total_items\":1,"));
+		stored_stop(stored);
+	}
+	free(whole.data);
+	stored_start(stored);
+}
+
+/* The header of the file may not show it yet. */
+static void a_later_schema_in_the_log_is_refused(void **state)
+{
+	struct stored *stored = *state, other = { .scratch = stored->scratch };
+	CLEANUP_FREE char *path = stored_path(stored, "catalogue.db"), *log = stored_path(stored, "catalogue.db-wal");
+	struct bytes database, ahead, after;
+	sqlite3 *db;
+
+	stored_stop(stored);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 2", NULL, NULL, NULL), SQLITE_OK);
+	/* As if it were killed now. */
+	database = read_bytes(path);
+	ahead = read_bytes(log);
+	sqlite3_close(db);
+	assert_int_equal(database.data[63], 1);
+	assert_true(ahead.len > 0);
+	assert_true(asprintf(&other.dir, "%s/other", stored->scratch) >= 0);
+	scratch_write(stored->scratch, "other/catalogue.db", database.data, database.len);
+	scratch_write(stored->scratch, "other/catalogue.db-wal", ahead.data, ahead.len);
+	stored_start(&other);
+	assert_unavailable(&other.host);
+	assert_non_null(strstr(other.host.inventory.entries[0].dropin.failures.list[0].found.text, "is of schema 2"));
+	stored_stop(&other);
+	free(path);
+	free(log);
+	path = stored_path(&other, "catalogue.db");
+	log = stored_path(&other, "catalogue.db-wal");
+	after = read_bytes(path);
+	assert_int_equal(after.len, database.len);
+	assert_memory_equal(after.data, database.data, database.len);
+	free(after.data);
+	after = read_bytes(log);
+	assert_int_equal(after.len, ahead.len);
+	assert_memory_equal(after.data, ahead.data, ahead.len);
+	free(after.data);
+	/* And the log of a database that is gone is no new store. */
+	assert_int_equal(unlink(path), 0);
+	stored_start(&other);
+	assert_unavailable(&other.host);
+	stored_stop(&other);
+	assert_int_equal(access(path, F_OK), -1);
+	free(database.data);
+	free(ahead.data);
+	free(other.dir);
+	alter(stored, "PRAGMA user_version = 1");
+	stored_start(stored);
+}
+
+/* ---- What stays inside ---- */
+
+static void no_answer_gives_the_store_away(void **state)
+{
+	static const char *const words[] = { "session", "socket", "token", "credential", "provider", "metadata.json",
+					     "sqlite", "catalogue.db", "/" };
+	static const char *const requests[] = {
+		SPAWN(COMPANION), INPUT(ONE, "'content':'x'"), TRANSCRIPT(ONE, ""), STOP(ONE, "force"),
+		"{'op':'read_events','runtime_id':'" EMBEDDED "'}", "{'op':'read_events','runtime_id':'" EMBEDDED "','limit':999}",
+		"{'op':'read_events','runtime_id':'" EMBEDDED "','cursor':'c'}", "{'op':'list_runtimes'}", "{'op':'list_hosts'}",
+		"{'op':'list_workers'}", "{'op':'worker'," ADDRESS(ONE) "}",
+	};
+	struct stored *stored = *state;
+
+	for (int damaged = 0; damaged < 2; damaged++) {
+		for (size_t i = 0; i < COUNT(requests); i++) {
+			const char *answer = host_ask(&stored->host, "%s", requests[i]);
+
+			for (size_t j = 0; j < COUNT(words); j++)
+				if (strcasestr(answer, words[j]) || strstr(answer, stored->dir))
+					fail_msg("%s is in the answer to %s: %s", words[j], requests[i], answer);
+		}
+		stored_stop(stored);
+		scratch_write(stored->dir, "catalogue.db", "x", 1);
+		stored_start(stored);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -298,6 +522,12 @@ int main(void)
 		cmocka_unit_test(options_that_are_wrong_are_refused),
 		STORED_TEST(a_store_is_open_once),
 		STORED_TEST(damage_is_presented_and_left_alone),
+		STORED_TEST(an_earlier_schema_is_brought_up_to_date),
+		STORED_TEST(a_step_that_fails_changes_nothing),
+		STORED_TEST(tables_that_are_not_ours_are_refused),
+		STORED_TEST(damage_that_is_found_later_stops_changes),
+		STORED_TEST(a_later_schema_in_the_log_is_refused),
+		STORED_TEST(no_answer_gives_the_store_away),
 	};
 
 	return cmocka_run_group_tests_name("embedded: store", tests, NULL, NULL);
