@@ -34,6 +34,7 @@ enum asked {
 	INPUT,
 	TRANSCRIPT,
 	POINTS,
+	EVENTS,
 	N_ASKED,
 };
 
@@ -56,6 +57,7 @@ static const struct {
 	[INPUT] = { "{'op':'send_input'," WHERE ",'request':{'content':'hello'}}", "accepted 5 6 |" },
 	[TRANSCRIPT] = { "{'op':'transcript'," WHERE "}", "accepted 3 first spoiled last |" },
 	[POINTS] = { "{'op':'connect_points'," WHERE "}", "first spoiled last |" },
+	[EVENTS] = { "{'op':'read_events','runtime_id':'misbehaving'}", "accepted first spoiled last |" },
 };
 
 static const struct row {
@@ -119,6 +121,26 @@ static const struct row {
 	{ "a transcript without an answer is rejected", "answer none -", TRANSCRIPT, "rejected 0 | " FAILED },
 	{ "a transcript of state 99 is rejected", "answer state 99", TRANSCRIPT, "rejected 0 | " FAILED },
 	{ "items before the answer of a transcript are dropped", "answer late -", TRANSCRIPT, "accepted 3 | " FAILED },
+	{ "events that fail are rejected and there are none", "return read_events -5", EVENTS, "rejected | " FAILED },
+	{ "ENOENT of events is a failure", "return read_events -2", EVENTS, "rejected | " FAILED },
+	{ "events without an answer are rejected", "answer none -", EVENTS, "rejected | " FAILED },
+	{ "events before their answer are dropped", "answer late -", EVENTS, "accepted | " FAILED },
+	{ "events that do not say where to go on are rejected", "answer cursor missing", EVENTS, "rejected | " FAILED },
+	{ "an older answer does not say where to go on", "answer older -", EVENTS, "rejected | " FAILED },
+	{ "an empty cursor is none", "answer cursor empty", EVENTS, "rejected | " FAILED },
+	{ "a cursor with a space is none", "answer cursor space", EVENTS, "rejected | " FAILED },
+	{ "a cursor with a NUL is none", "answer cursor nul", EVENTS, "rejected | " FAILED },
+	{ "a cursor that is not ASCII is none", "answer cursor byte", EVENTS, "rejected | " FAILED },
+	{ "a cursor of a byte too many is none", "answer cursor long_cursor", EVENTS, "rejected | " FAILED },
+	{ "an event of id 0 is dropped", "event event_id 0", EVENTS, "accepted first last | " FAILED },
+	{ "an event whose worker_id is no identifier is dropped", "event worker_id slash", EVENTS,
+	  "accepted first last | " FAILED },
+	{ "an event without a cursor is dropped", "event cursor missing", EVENTS, "accepted first last | " FAILED },
+	{ "an event whose cursor is too long is dropped", "event cursor long_cursor", EVENTS,
+	  "accepted first last | " FAILED },
+	{ "an event of an older header has no cursor and is dropped", "event size cursor", EVENTS,
+	  "accepted first last | " FAILED },
+	{ "strangers among events are dropped", "push strangers -", EVENTS, "accepted first spoiled last | " FAILED },
 	{ "a sequence of 0 is dropped", "transcript_item sequence 0", TRANSCRIPT, "accepted 3 first last | " FAILED },
 	{ "an event id of 0 is dropped", "transcript_item event_id 0", TRANSCRIPT, "accepted 3 first last | " FAILED },
 	{ "a boss has no part in a transcript", "transcript_item role boss", TRANSCRIPT,
@@ -218,6 +240,9 @@ static const struct row {
 	  "accepted spoiled first spoiled last |" },
 	{ "a newer transcript item is read as far as it is known", "transcript_item size newer", TRANSCRIPT,
 	  "accepted 3 first spoiled last |" },
+	{ "a newer event is read as far as it is known", "event size newer", EVENTS, "accepted first spoiled last |" },
+	{ "a cursor as long as may be is one", "event cursor cursor", EVENTS, "accepted first spoiled last |" },
+	{ "next_cursor as long as may be is one", "answer cursor cursor", EVENTS, "accepted first spoiled last |" },
 	{ "a newer connect point is read as far as it is known", "connect_point size newer", POINTS,
 	  "first spoiled last |" },
 	{ "a later runtime need not name its id", "runtime runtime_id missing", RUNTIMES, "of runtime |" },
@@ -385,6 +410,7 @@ static void test_every_text(void **state)
 		{ "evidence", "kind detail", SPAWN, "accepted spoiled first last | " FAILED, false },
 		{ "transcript_item", "role", TRANSCRIPT, "accepted 3 first last | " FAILED, false },
 		{ "connect_point", "kind status", POINTS, "first last | " FAILED, false },
+		{ "event", "kind", EVENTS, "accepted first last | " FAILED, false },
 		{ "runtime", "label kind status source_kind source_status source_note", RUNTIMES, "of open | " FAILED,
 		  false },
 		{ "runtime", "workspace_scope os arch", RUNTIMES, "of open | " FAILED, true },
@@ -502,6 +528,7 @@ static void test_more_than_the_limit(void **state)
 		{ "{'op':'list_workers','limit':1}", "items.0.worker_id" },
 		{ "{'op':'list_workers_for_host','host_id':'first','limit':1}", "items.0.worker_id" },
 		{ "{'op':'transcript'," WHERE ",'limit':1}", "items.0.content" },
+		{ "{'op':'read_events','runtime_id':'misbehaving','limit':1}", "items.0.worker_id" },
 	};
 
 	(void)state;
