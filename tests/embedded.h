@@ -123,6 +123,16 @@ static inline int stored_tear_down(void **state)
 	return 0;
 }
 
+#if HAVE_SQLITE3
 #define STORED_TEST(function) cmocka_unit_test_setup_teardown(function, stored_set_up, stored_tear_down)
+#else
+static inline void skip_stored(void **state)
+{
+	(void)state;
+	skip();
+}
+
+#define STORED_TEST(function) { #function, skip_stored, NULL, NULL, (void *)(uintptr_t)(function) }
+#endif
 
 #endif

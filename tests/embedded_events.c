@@ -275,6 +275,22 @@ static void items_are_dropped_from_a_store(void **state)
 	cJSON_Delete(page);
 }
 
+#if !HAVE_SQLITE3
+static void a_store_is_refused(void **state)
+{
+	const struct inventory_entry *entry;
+	struct host host;
+
+	(void)state;
+	host_start(&host, &(struct host_setup){ .adapters = "embedded", .options = "{'store':'/nowhere'}" });
+	entry = &host.inventory.entries[0];
+	assert_null(entry->instance);
+	assert_string_equal(failure_code_name(entry->dropin.failures.list[0].code), "open_failed");
+	assert_non_null(strstr(entry->dropin.failures.list[0].found.text, "built without SQLite"));
+	host_stop(&host);
+}
+#endif
+
 #define IN_MEMORY(function) cmocka_unit_test_setup_teardown(function, start_in_memory, stop_in_memory)
 
 int main(void)
@@ -285,10 +301,11 @@ int main(void)
 		IN_MEMORY(too_many_are_rejected),
 		IN_MEMORY(wrong_cursors_are_rejected),
 		cmocka_unit_test(items_are_dropped_in_memory),
-#if HAVE_SQLITE3
 		STORED_TEST(events_are_read_from_a_store),
 		STORED_TEST(a_cursor_belongs_to_one_runtime),
 		STORED_TEST(items_are_dropped_from_a_store),
+#if !HAVE_SQLITE3
+		cmocka_unit_test(a_store_is_refused),
 #endif
 	};
 
