@@ -214,17 +214,59 @@ static void a_directory_that_is_away_is_missed(void **state)
 	ask_accepted(&stored->host, INPUT(ONE, "'content':'x'"));
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(rename(stored->dir, away), 0);
-		if (i == 1)
-			assert_int_equal(mkdir(stored->dir, 0700), 0);
 		ask_rejected(&stored->host, INPUT(ONE, "'content':'lost'"), "embedded_runtime_store_error");
 		assert_int_equal(total_items(&stored->host), 1);
-		if (i == 1)
-			assert_int_equal(rmdir(stored->dir), 0);
 		assert_int_equal(rename(away, stored->dir), 0);
 	}
 	ask_accepted(&stored->host, INPUT(ONE, "'content':'x'"));
 	stored_restart(stored);
 	assert_int_equal(total_items(&stored->host), 2);
+}
+
+static void remove_files(const struct stored *stored)
+{
+	CLEANUP_FREE char *file = stored_path(stored, "catalogue.db"), *log = stored_path(stored, "catalogue.db-wal");
+
+	assert_int_equal(unlink(file), 0);
+	assert_int_equal(unlink(log), 0);
+}
+
+/* What was removed is still ours, so it is written anew as soon as there is a place for it. */
+static void a_store_that_was_removed_is_put_back(void **state)
+{
+	struct stored *stored = *state, second = { .dir = stored->dir };
+	uint64_t n = 0;
+
+	ask_accepted(&stored->host, SPAWN(COMPANION));
+	for (int i = 0; i < 3; i++) {
+		ask_accepted(&stored->host, INPUT(ONE, "'content':'x'"));
+		n++;
+		remove_files(stored);
+		if (i > 0) {
+			assert_int_equal(rmdir(stored->dir), 0);
+			ask_rejected(&stored->host, INPUT(ONE, "'content':'lost'"), "embedded_runtime_store_error");
+			assert_int_equal(total_items(&stored->host), n);
+			assert_int_equal(mkdir(stored->dir, 0700), 0);
+		}
+		for (unsigned long nth = 0; nth < 12; nth++) {
+			fault_set(stored->dir, (struct fault){ FAULT_CHANGES, ENOSPC, nth, ULONG_MAX, 0 });
+			ask_rejected(&stored->host, INPUT(ONE, "'content':'lost'"), "embedded_runtime_store_error");
+			assert_true(fault_end() > 0);
+			assert_int_equal(total_items(&stored->host), n);
+		}
+		ask_accepted(&stored->host, INPUT(ONE, "'content':'x'"));
+		n++;
+		assert_int_equal(total_items(&stored->host), n);
+	}
+	stored_restart(stored);
+	assert_int_equal(total_items(&stored->host), n);
+	assert_non_null(strstr(ask_accepted(&stored->host, SPAWN(COMPANION)), TWO));
+	/* Whoever wants the directory next gets it only when we are gone. */
+	remove_files(stored);
+	ask_accepted(&stored->host, SPAWN(COMPANION));
+	stored_start(&second);
+	assert_null(second.host.inventory.entries[0].instance);
+	stored_stop(&second);
 }
 
 static void a_log_that_is_away_is_missed(void **state)
@@ -372,6 +414,7 @@ int main(void)
 		STORED_TEST(any_call_of_opening_may_fail),
 		STORED_TEST(a_store_that_cannot_be_read_says_so),
 		STORED_TEST(a_directory_that_is_away_is_missed),
+		STORED_TEST(a_store_that_was_removed_is_put_back),
 		STORED_TEST(a_log_that_is_away_is_missed),
 		STORED_TEST(another_store_in_its_place_is_let_alone),
 		STORED_TEST(what_was_accepted_survives_the_machine),

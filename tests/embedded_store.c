@@ -327,6 +327,7 @@ static void an_earlier_schema_is_brought_up_to_date(void **state)
 				     modes[i], APPLICATION_ID) >= 0);
 		alter(stored, sql);
 		stored_start(stored);
+		assert_int_equal(inventory_n_failed(&stored->host.inventory), 0);
 		ask_accepted(&stored->host, SPAWN(COMPANION));
 		assert_non_null(strstr(ask_accepted(&stored->host, INPUT(ONE, "'content':'x'")), "\"event_id\":3"));
 		stored_restart(stored);

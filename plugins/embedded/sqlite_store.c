@@ -73,6 +73,7 @@ struct sqlite_store {
 	sqlite3_stmt *statements[N_STATEMENTS];
 	struct store_head kept; /* the numbers that are in the database */
 	int version;            /* of the schema that was found */
+	bool relaxed;
 	bool uncertain;         /* the last commit failed, and may all the same be found in the log */
 	bool failing;           /* and that has been said */
 	bool damaged;
@@ -333,11 +334,13 @@ static int sqlite_oldest_item(struct store *base, struct catalogue_event *event)
 
 /* ---- Changing ---- */
 
+static int put_back(struct sqlite_store *store);
+
 static int sqlite_begin(struct store *base)
 {
 	struct sqlite_store *store = (struct sqlite_store *)base;
 
-	if (!store_file_is_in_place(&store->file))
+	if (!store_file_is_in_place(&store->file) && put_back(store) < 0)
 		return failed(store, -ESTALE, "its files are not in their place any more; put them back");
 	return run(store, store->statements[BEGIN]);
 }
@@ -581,7 +584,7 @@ static int set_durability(sqlite3 *db, bool relaxed)
 					  "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL", NULL, NULL, NULL);
 }
 
-static int open_database(struct sqlite_store *store, bool relaxed)
+static int open_database(struct sqlite_store *store)
 {
 	int rc = connect_database(store);
 
@@ -594,9 +597,68 @@ static int open_database(struct sqlite_store *store, bool relaxed)
 	if (rc == SQLITE_OK)
 		rc = check_head(store);
 	if (rc == SQLITE_OK)
-		rc = set_durability(store->db, relaxed);
+		rc = set_durability(store->db, store->relaxed);
+	/* A log that there has not been before is opened by the first who reads. */
+	if (rc == SQLITE_OK)
+		rc = get_head(store);
 	if (rc == SQLITE_OK && store_file_note(&store->file) < 0)
 		rc = SQLITE_IOERR;
+	return rc;
+}
+
+/* Writes all that is kept, whose files are still ours although nobody finds them, to where
+ * the store is put. */
+static int copy_to(struct sqlite_store *store, const struct store_file *file)
+{
+	sqlite3_stmt *stmt = NULL;
+	char *path = NULL;
+	int rc = asprintf(&path, "%s.new", file->path) < 0 ? SQLITE_NOMEM : SQLITE_OK;
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_prepare_v2(store->db, "VACUUM INTO ?1", -1, &stmt, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_text(stmt, 1, path, -1, free);
+	else
+		free(path);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(stmt);
+	sqlite3_finalize(stmt);
+	return rc == SQLITE_DONE ? store_file_put(file) : errno_of(rc);
+}
+
+/* Where the files were removed, and their directory is there, or there again, everything is
+ * written into it anew: who opens the store next must not begin with number 1. */
+static int put_back(struct sqlite_store *store)
+{
+	struct sqlite_store *again = calloc(1, sizeof *again);
+	int rc = again ? store_file_open_again(&store->file, &again->file) : -ENOMEM;
+
+	if (rc < 0) {
+		free(again);
+		return rc;
+	}
+	again->services = store->services;
+	again->relaxed = store->relaxed;
+	rc = copy_to(store, &again->file);
+	if (rc == 0)
+		rc = errno_of(open_database(again));
+	if (rc == 0 && again->kept.last_event != store->kept.last_event)
+		rc = -EIO;
+	if (rc == 0) {
+		struct sqlite_store lost = *store;
+
+		set_tidy(again, true);
+		set_tidy(&lost, false);
+		store->file = again->file;
+		store->db = again->db;
+		memcpy(store->statements, again->statements, sizeof store->statements);
+		*again = lost;
+	}
+	disconnect(again);
+	if (rc < 0)
+		store_file_take_back(&again->file);
+	store_file_close(&again->file);
+	free(again);
 	return rc;
 }
 
@@ -632,7 +694,8 @@ int sqlite_store_open(const char *dir, bool relaxed, const struct berth_services
 		free(store);
 		return rc;
 	}
-	rc = open_database(store, relaxed);
+	store->relaxed = relaxed;
+	rc = open_database(store);
 	if (rc == SQLITE_OK) {
 		set_tidy(store, true);
 		*storep = &store->base;

@@ -168,7 +168,34 @@ static int write_whole(int fd, const unsigned char *data, size_t len)
 			return -errno;
 		done += (size_t)n;
 	}
-	return fsync(fd) < 0 ? -errno : 0;
+	return 0;
+}
+
+static int sync_new(const struct store_file *file)
+{
+	int fd = openat(file->dir_fd, NEW_NAME, O_RDONLY | O_CLOEXEC), rc;
+
+	if (fd < 0)
+		return -errno;
+	rc = fsync(fd) < 0 ? -errno : 0;
+	close(fd);
+	return rc;
+}
+
+int store_file_put(const struct store_file *file)
+{
+	int rc = sync_new(file);
+
+	if (rc == 0 && (renameat(file->dir_fd, NEW_NAME, file->dir_fd, NAME) < 0 || fsync(file->dir_fd) < 0))
+		rc = -errno;
+	return rc;
+}
+
+void store_file_take_back(const struct store_file *file)
+{
+	unlinkat(file->dir_fd, NAME, 0);
+	unlinkat(file->dir_fd, LOG_NAME, 0);
+	unlinkat(file->dir_fd, NEW_NAME, 0);
 }
 
 static int make(const struct store_file *file, struct reason *reason)
@@ -188,8 +215,8 @@ static int make(const struct store_file *file, struct reason *reason)
 	}
 	if (fd >= 0 && close(fd) < 0 && rc == 0)
 		rc = -errno;
-	if (rc == 0 && (renameat(file->dir_fd, NEW_NAME, file->dir_fd, NAME) < 0 || fsync(file->dir_fd) < 0))
-		rc = -errno;
+	if (rc == 0)
+		rc = store_file_put(file);
 	sqlite3_free(image);
 	if (rc < 0 && fd >= 0)
 		unlinkat(file->dir_fd, NEW_NAME, 0);
@@ -213,6 +240,50 @@ int store_file_open(const char *dir, struct store_file *file, struct reason *rea
 	if (rc < 0)
 		store_file_close(file);
 	return rc < 0 ? rc : 0;
+}
+
+/* The directory at a path, locked; it may be the one that is held already. */
+static int open_dir_again(const char *dir, int held_fd)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
+	struct stat st, held;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0 || fstat(held_fd, &held) < 0)
+		rc = -errno;
+	else if (st.st_dev == held.st_dev && st.st_ino == held.st_ino)
+		rc = fcntl(held_fd, F_DUPFD_CLOEXEC, 0);
+	else if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	if (rc <= 0)
+		rc = -errno;
+	close(fd);
+	return rc;
+}
+
+int store_file_open_again(const struct store_file *lost, struct store_file *file)
+{
+	char *dir = strndup(lost->path, (size_t)(strrchr(lost->path, '/') - lost->path));
+	struct stat st;
+	int rc = 0;
+
+	*file = (struct store_file){ .dir_fd = dir ? open_dir_again(dir, lost->dir_fd) : -ENOMEM };
+	free(dir);
+	if (file->dir_fd < 0)
+		return file->dir_fd;
+	file->path = strdup(lost->path);
+	file->log = strdup(lost->log);
+	if (!file->path || !file->log)
+		rc = -ENOMEM;
+	else if (fstatat(file->dir_fd, NAME, &st, AT_SYMLINK_NOFOLLOW) == 0 ||
+		 fstatat(file->dir_fd, LOG_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		rc = -EEXIST;
+	else if (unlinkat(file->dir_fd, NEW_NAME, 0) < 0 && errno != ENOENT)
+		rc = -errno;
+	if (rc < 0)
+		store_file_close(file);
+	return rc;
 }
 
 void store_file_close(struct store_file *file)

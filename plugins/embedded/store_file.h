@@ -30,6 +30,12 @@ int store_file_note(struct store_file *file);
  * not kept. */
 bool store_file_is_in_place(const struct store_file *file);
 
+/* Takes hold of the directory that is in the place of a lost one now, if there is nothing of
+ * a store in it: then a copy that has been written to path.new can be put there. */
+int store_file_open_again(const struct store_file *lost, struct store_file *file);
+int store_file_put(const struct store_file *file);
+void store_file_take_back(const struct store_file *file);
+
 /* Removes an empty log that was not there before. */
 void store_file_tidy(const struct store_file *file);
 
