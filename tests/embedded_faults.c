@@ -202,6 +202,34 @@ static void a_store_that_cannot_be_read_says_so(void **state)
 	assert_int_equal(total_items(&stored->host), 2000);
 }
 
+static void what_cannot_be_written_can_be_opened_and_read(void **state)
+{
+	struct stored *stored = *state;
+
+	free(stored->dir);
+	/* A name that has a meaning elsewhere. */
+	assert_true(asprintf(&stored->dir, "%s/50%%?mode=rw#x", stored->scratch) >= 0);
+	stored_restart(stored);
+	ask_accepted(&stored->host, SPAWN(COMPANION));
+	ask_accepted(&stored->host, INPUT(ONE, "'content':'x'"));
+	for (size_t i = 0; i < 2; i++) {
+		stored_stop(stored);
+		fault_set(stored->dir, (struct fault){ FAULT_CHANGES, i ? ENOSPC : EROFS, 0, ULONG_MAX, 0 });
+		stored_start(stored);
+		assert_int_equal(inventory_n_failed(&stored->host.inventory), 1);
+		assert_int_equal(total_items(&stored->host), 1 + i);
+		ask_rejected(&stored->host, INPUT(ONE, "'content':'lost'"), "embedded_runtime_store_error");
+		ask_rejected(&stored->host, SPAWN(COMPANION), "embedded_runtime_store_error");
+		assert_int_equal(total_items(&stored->host), 1 + i);
+		assert_true(fault_end() > 0);
+		ask_accepted(&stored->host, INPUT(ONE, "'content':'x'"));
+		assert_int_equal(total_items(&stored->host), 2 + i);
+	}
+	stored_restart(stored);
+	assert_int_equal(inventory_n_failed(&stored->host.inventory), 0);
+	assert_int_equal(total_items(&stored->host), 3);
+}
+
 /* ---- Files that are not in their place ---- */
 
 static void a_directory_that_is_away_is_missed(void **state)
@@ -413,6 +441,7 @@ int main(void)
 		STORED_TEST(any_call_may_fail),
 		STORED_TEST(any_call_of_opening_may_fail),
 		STORED_TEST(a_store_that_cannot_be_read_says_so),
+		STORED_TEST(what_cannot_be_written_can_be_opened_and_read),
 		STORED_TEST(a_directory_that_is_away_is_missed),
 		STORED_TEST(a_store_that_was_removed_is_put_back),
 		STORED_TEST(a_log_that_is_away_is_missed),

@@ -643,14 +643,15 @@ static int read_options(struct embedded *embedded, struct berth_call *call, cons
 static int open_state(struct embedded *embedded, struct berth_call *call)
 {
 	struct catalogue *catalogue = NULL;
-	struct reason reason;
+	struct reason reason = { "" };
 	int rc = open_catalogue(embedded, &catalogue, &reason);
 
 	atomic_store(&embedded->catalogue, catalogue);
 	embedded->may_pass = rc != -EBADMSG;
 	if (rc == -EBUSY || rc == -ENOSYS || rc == -ENOMEM)
 		return call->sink->fail(call, rc, "%s", reason.text);
-	return rc < 0 ? call->sink->fail(call, 0, "%s", reason.text) : 0;
+	/* What can only be read has its reason as well. */
+	return *reason.text ? call->sink->fail(call, 0, "%s", reason.text) : 0;
 }
 
 static int embedded_open(void **instance, struct berth_call *call, const struct berth_open_request *request)

@@ -74,6 +74,7 @@ struct sqlite_store {
 	struct store_head kept; /* the numbers that are in the database */
 	int version;            /* of the schema that was found */
 	bool relaxed;
+	bool read_only;         /* so far: nothing could be written when it was opened */
 	bool uncertain;         /* the last commit failed, and may all the same be found in the log */
 	bool failing;           /* and that has been said */
 	bool damaged;
@@ -335,11 +336,14 @@ static int sqlite_oldest_item(struct store *base, struct catalogue_event *event)
 /* ---- Changing ---- */
 
 static int put_back(struct sqlite_store *store);
+static int open_for_writing(struct sqlite_store *store);
 
 static int sqlite_begin(struct store *base)
 {
 	struct sqlite_store *store = (struct sqlite_store *)base;
 
+	if (store->read_only && open_for_writing(store) < 0)
+		return failed(store, -EROFS, "it can only be read");
 	if (!store_file_is_in_place(&store->file) && put_back(store) < 0)
 		return failed(store, -ESTALE, "its files are not in their place any more; put them back");
 	return run(store, store->statements[BEGIN]);
@@ -454,9 +458,12 @@ static void set_tidy(struct sqlite_store *store, int tidy)
 
 static void disconnect(struct sqlite_store *store)
 {
-	for (size_t i = 0; i < N_STATEMENTS; i++)
+	for (size_t i = 0; i < N_STATEMENTS; i++) {
 		sqlite3_finalize(store->statements[i]);
+		store->statements[i] = NULL;
+	}
 	sqlite3_close(store->db);
+	store->db = NULL;
 }
 
 static void sqlite_close(struct store *base)
@@ -488,10 +495,9 @@ static const struct store_ops sqlite_ops = {
 };
 
 /* Opens the connection; nothing is written by that. */
-static int connect_database(struct sqlite_store *store)
+static int connect_database(struct sqlite_store *store, const char *name, int flags)
 {
-	int rc = sqlite3_open_v2(store->file.path, &store->db,
-				 SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+	int rc = sqlite3_open_v2(name, &store->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
 
 	if (rc != SQLITE_OK)
 		return rc;
@@ -578,6 +584,15 @@ static int check_head(struct sqlite_store *store)
 	return rc == SQLITE_ROW ? SQLITE_OK : rc;
 }
 
+static int check_rows(struct sqlite_store *store)
+{
+	int rc = prepare_statements(store);
+
+	if (rc == SQLITE_OK)
+		rc = get_head(store);
+	return rc == SQLITE_OK ? check_head(store) : rc;
+}
+
 static int set_durability(sqlite3 *db, bool relaxed)
 {
 	return sqlite3_exec(db, relaxed ? "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL" :
@@ -586,16 +601,12 @@ static int set_durability(sqlite3 *db, bool relaxed)
 
 static int open_database(struct sqlite_store *store)
 {
-	int rc = connect_database(store);
+	int rc = connect_database(store, store->file.path, SQLITE_OPEN_READWRITE);
 
 	if (rc == SQLITE_OK)
 		rc = check_schema(store);
 	if (rc == SQLITE_OK)
-		rc = prepare_statements(store);
-	if (rc == SQLITE_OK)
-		rc = get_head(store);
-	if (rc == SQLITE_OK)
-		rc = check_head(store);
+		rc = check_rows(store);
 	if (rc == SQLITE_OK)
 		rc = set_durability(store->db, store->relaxed);
 	/* A log that there has not been before is opened by the first who reads. */
@@ -662,6 +673,56 @@ static int put_back(struct sqlite_store *store)
 	return rc;
 }
 
+/* A store that was closed in order can be read where nothing can be written, not even the
+ * log that every other way of reading it begins with. */
+static int open_for_reading(struct sqlite_store *store)
+{
+	char *name = sqlite3_mprintf("file:"), *longer;
+	int version = 0, rc;
+
+	for (const char *p = store->file.path; name && *p; p++) {
+		longer = strchr("%?#", *p) ? sqlite3_mprintf("%s%%%02x", name, *p) : sqlite3_mprintf("%s%c", name, *p);
+		sqlite3_free(name);
+		name = longer;
+	}
+	longer = name ? sqlite3_mprintf("%s?immutable=1", name) : NULL;
+	sqlite3_free(name);
+	rc = longer ? connect_database(store, longer, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI) : SQLITE_NOMEM;
+	sqlite3_free(longer);
+	if (rc == SQLITE_OK)
+		rc = get_version(store->db, &version);
+	if (rc == SQLITE_OK && version != SCHEMA_VERSION)
+		rc = SQLITE_READONLY;
+	if (rc == SQLITE_OK)
+		rc = sqlite_schema_check(store->db);
+	if (rc == SQLITE_OK)
+		rc = check_rows(store);
+	store->read_only = rc == SQLITE_OK;
+	return rc;
+}
+
+/* Goes over to a connection that can write, once there can be one. */
+static int open_for_writing(struct sqlite_store *store)
+{
+	struct sqlite_store other = { .services = store->services, .relaxed = store->relaxed, .file = store->file };
+	int rc = open_database(&other);
+
+	if (rc == SQLITE_OK) {
+		struct sqlite_store old = *store;
+
+		set_tidy(&other, true);
+		store->file = other.file;
+		store->db = other.db;
+		memcpy(store->statements, other.statements, sizeof store->statements);
+		store->read_only = false;
+		disconnect(&old);
+		return 0;
+	}
+	disconnect(&other);
+	store_file_tidy(&store->file);
+	return errno_of(rc);
+}
+
 static int explain(const struct sqlite_store *store, int rc, struct reason *reason)
 {
 	const char *path = store->file.path;
@@ -704,6 +765,13 @@ int sqlite_store_open(const char *dir, bool relaxed, const struct berth_services
 	rc = explain(store, rc, reason);
 	disconnect(store);
 	store_file_tidy(&store->file);
+	if (rc != -EBADMSG && rc != -EBUSY && rc != -ENOMEM && !store->file.had_log) {
+		if (open_for_reading(store) == SQLITE_OK) {
+			*storep = &store->base;
+			return 0;
+		}
+		disconnect(store);
+	}
 	store_file_close(&store->file);
 	free(store);
 	return rc;

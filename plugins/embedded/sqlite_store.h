@@ -11,6 +11,8 @@
 #if HAVE_SQLITE3
 /* Opens or makes the store in a directory. relaxed: what is committed survives the
  * process, but perhaps not the machine. The services are used until it is closed.
+ * Where nothing can be written, what was closed in order is opened all the same, to be
+ * read until it can be; then there is a reason, too.
  * -EBUSY where another process has it; -EBADMSG where there is something else or it is
  * damaged, and is left exactly as it was; else a negative errno, of what may pass. */
 int sqlite_store_open(const char *dir, bool relaxed, const struct berth_services *services, struct store **storep,
