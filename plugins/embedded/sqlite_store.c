@@ -12,15 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sqlite_schema.h"
-#include "store_file.h"
+#include "sqlite_database.h"
 
 enum statement {
 	BEGIN,
 	COMMIT,
 	ROLLBACK,
 	COVER,
-	GET_HEAD,
 	GET_WORKER,
 	EACH_WORKER,
 	EACH_ITEM,
@@ -44,7 +42,6 @@ static const char *const sql[N_STATEMENTS] = {
 	[COMMIT] = "COMMIT",
 	[ROLLBACK] = "ROLLBACK",
 	[COVER] = "UPDATE runtime SET last_at = last_at + 1",
-	[GET_HEAD] = "SELECT last_worker, last_event, last_at, identity FROM runtime",
 	[GET_WORKER] = WORKER_ROW "WHERE number = ?1",
 	[EACH_WORKER] = WORKER_ROW "ORDER BY number",
 	[EACH_ITEM] = "SELECT sequence, event_id, is_system, content FROM item"
@@ -64,67 +61,29 @@ static const char *const sql[N_STATEMENTS] = {
 };
 
 _Static_assert(EVENT_INPUT == 3, "as it stands in the statements");
+_Static_assert((int)N_STATEMENTS <= (int)SQLITE_STATEMENTS_MAX, "there is room for them");
 
 struct sqlite_store {
 	struct store base;
 	const struct berth_services *services;
-	struct store_file file;
-	sqlite3 *db;
-	sqlite3_stmt *statements[N_STATEMENTS];
+	struct sqlite_database database;
 	struct store_head kept; /* the numbers that are in the database */
-	int version;            /* of the schema that was found */
-	bool relaxed;
 	bool read_only;         /* so far: nothing could be written when it was opened */
 	bool uncertain;         /* the last commit failed, and may all the same be found in the log */
 	bool failing;           /* and that has been said */
 	bool damaged;
 };
 
-enum { WHY_MAX = 256 };
 
 /* ---- Errors ---- */
-
-static int errno_of(int rc)
-{
-	switch (rc & 0xff) {
-	case SQLITE_OK:
-	case SQLITE_ROW:
-	case SQLITE_DONE:
-		return 0;
-	case SQLITE_NOMEM:
-		return -ENOMEM;
-	case SQLITE_FULL:
-		return -ENOSPC;
-	case SQLITE_READONLY:
-		return -EROFS;
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		return -EBUSY;
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-	case SQLITE_CONSTRAINT: /* a number that was given before */
-	case SQLITE_MISMATCH:
-		return -EBADMSG;
-	default:
-		return -EIO;
-	}
-}
 
 /* Says once that the store fails, until it does no more. */
 static int failed(struct sqlite_store *store, int error, const char *why)
 {
 	if (!store->failing)
-		store->services->log(store->services, BERTH_LOG_ERROR, "the store %s fails: %s", store->file.path, why);
+		store->services->log(store->services, BERTH_LOG_ERROR, "the store %s fails: %s", store->database.file.path, why);
 	store->failing = true;
 	return error;
-}
-
-static const char *explain_in_sqlite(const struct sqlite_store *store, int rc, char why[WHY_MAX])
-{
-	int error = store->db && errno_of(rc) != -EBADMSG ? sqlite3_system_errno(store->db) : 0;
-
-	snprintf(why, WHY_MAX, "%s%s%s", sqlite3_errstr(rc), error ? ": " : "", error ? strerror(error) : "");
-	return why;
 }
 
 static int damaged(struct sqlite_store *store)
@@ -140,8 +99,8 @@ static bool is_unreadable(const struct sqlite_store *store)
 	sqlite3_file *log = NULL;
 	int error = 0, log_error = 0;
 
-	sqlite3_file_control(store->db, "main", SQLITE_FCNTL_LAST_ERRNO, &error);
-	sqlite3_file_control(store->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+	sqlite3_file_control(store->database.db, "main", SQLITE_FCNTL_LAST_ERRNO, &error);
+	sqlite3_file_control(store->database.db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
 	if (log && log->pMethods)
 		log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &log_error);
 	return error == EIO || error == ENXIO || log_error == EIO || log_error == ENXIO;
@@ -149,18 +108,18 @@ static bool is_unreadable(const struct sqlite_store *store)
 
 static int failed_in_sqlite(struct sqlite_store *store, int rc)
 {
-	char why[WHY_MAX];
+	char why[SQLITE_WHY_MAX];
 
 	if ((rc & 0xff) == SQLITE_CORRUPT && is_unreadable(store))
 		rc = SQLITE_IOERR_READ;
-	return errno_of(rc) == -EBADMSG ? damaged(store) : failed(store, errno_of(rc), explain_in_sqlite(store, rc, why));
+	return sqlite_errno(rc) == -EBADMSG ? damaged(store) : failed(store, sqlite_errno(rc), sqlite_why(store->database.db, rc, why));
 }
 
 /* ---- Statements ---- */
 
 static sqlite3_stmt *bind_numbers(struct sqlite_store *store, enum statement which, const uint64_t *numbers, size_t n)
 {
-	sqlite3_stmt *stmt = store->statements[which];
+	sqlite3_stmt *stmt = store->database.statements[which];
 
 	for (size_t i = 0; i < n; i++)
 		sqlite3_bind_int64(stmt, (int)i + 1, (sqlite3_int64)numbers[i]);
@@ -174,7 +133,7 @@ static sqlite3_stmt *bind_numbers(struct sqlite_store *store, enum statement whi
 /* Ends a statement that was stepped last with rc. */
 static int end(struct sqlite_store *store, sqlite3_stmt *stmt, int rc)
 {
-	int error = errno_of(rc) < 0 ? failed_in_sqlite(store, rc) : 0;
+	int error = sqlite_errno(rc) < 0 ? failed_in_sqlite(store, rc) : 0;
 
 	sqlite3_reset(stmt);
 	return error;
@@ -244,13 +203,13 @@ static int sqlite_oldest_rest(struct store *base, struct catalogue_worker *worke
 {
 	struct sqlite_store *store = (struct sqlite_store *)base;
 
-	return get_one_worker(store, store->statements[OLDEST_REST], worker);
+	return get_one_worker(store, store->database.statements[OLDEST_REST], worker);
 }
 
 static int sqlite_each_worker(struct store *base, store_worker_visitor *visit, void *data)
 {
 	struct sqlite_store *store = (struct sqlite_store *)base;
-	sqlite3_stmt *stmt = store->statements[EACH_WORKER];
+	sqlite3_stmt *stmt = store->database.statements[EACH_WORKER];
 	struct catalogue_worker worker;
 	int rc;
 
@@ -283,7 +242,7 @@ static int show_item(struct sqlite_store *store, sqlite3_stmt *stmt, uint64_t se
 	item.content.ptr = sqlite3_column_blob(stmt, 3);
 	item.content.len = (size_t)sqlite3_column_bytes(stmt, 3);
 	if (!item.content.ptr) /* none is empty */
-		return sqlite3_errcode(store->db) == SQLITE_NOMEM ? -ENOMEM : damaged(store);
+		return sqlite3_errcode(store->database.db) == SQLITE_NOMEM ? -ENOMEM : damaged(store);
 	return visit(data, &item) ? 1 : 0;
 }
 
@@ -323,7 +282,7 @@ static int sqlite_each_event(struct store *base, uint64_t after, uint64_t limit,
 static int sqlite_oldest_item(struct store *base, struct catalogue_event *event)
 {
 	struct sqlite_store *store = (struct sqlite_store *)base;
-	sqlite3_stmt *stmt = store->statements[OLDEST_ITEM];
+	sqlite3_stmt *stmt = store->database.statements[OLDEST_ITEM];
 	int rc = sqlite3_step(stmt);
 
 	if (rc == SQLITE_ROW && !take_event(stmt, event)) {
@@ -344,9 +303,9 @@ static int sqlite_begin(struct store *base)
 
 	if (store->read_only && open_for_writing(store) < 0)
 		return failed(store, -EROFS, "it can only be read");
-	if (!store_file_is_in_place(&store->file) && put_back(store) < 0)
+	if (!store_file_is_in_place(&store->database.file) && put_back(store) < 0)
 		return failed(store, -ESTALE, "its files are not in their place any more; put them back");
-	return run(store, store->statements[BEGIN]);
+	return run(store, store->database.statements[BEGIN]);
 }
 
 static int put_worker(struct sqlite_store *store, const struct catalogue_worker *worker)
@@ -402,14 +361,14 @@ static int sqlite_commit(struct store *base, const struct store_head *head)
 	if (head->last_event != store->kept.last_event)
 		rc = run(store, BIND(store, PUT_HEAD, head->last_worker, head->last_event, head->last_at_ns));
 	if (rc == 0) {
-		rc = run(store, store->statements[COMMIT]);
+		rc = run(store, store->database.statements[COMMIT]);
 		store->uncertain = rc < 0;
 	}
 	if (rc < 0)
 		return rc;
 	store->kept = *head;
 	if (store->failing)
-		store->services->log(store->services, BERTH_LOG_WARNING, "the store %s works again", store->file.path);
+		store->services->log(store->services, BERTH_LOG_WARNING, "the store %s works again", store->database.file.path);
 	store->failing = false;
 	return 0;
 }
@@ -423,15 +382,15 @@ static void cover(struct sqlite_store *store)
 	int rc = 0;
 
 	for (size_t i = 0; i < sizeof order / sizeof *order && rc == 0; i++)
-		rc = run(store, store->statements[order[i]]);
+		rc = run(store, store->database.statements[order[i]]);
 	store->uncertain = false;
 }
 
 static void take_back(struct sqlite_store *store)
 {
 	/* Many an error has taken it back already. */
-	if (!sqlite3_get_autocommit(store->db))
-		run(store, store->statements[ROLLBACK]);
+	if (!sqlite3_get_autocommit(store->database.db))
+		run(store, store->database.statements[ROLLBACK]);
 }
 
 static void sqlite_rollback(struct store *base)
@@ -447,34 +406,15 @@ static void sqlite_rollback(struct store *base)
 
 /* ---- Open, close ---- */
 
-/* Whether closing may move what is in the log into the database, and remove the log. */
-static void set_tidy(struct sqlite_store *store, int tidy)
-{
-	int keep_log = !tidy;
-
-	sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !tidy, NULL);
-	sqlite3_file_control(store->db, "main", SQLITE_FCNTL_PERSIST_WAL, &keep_log);
-}
-
-static void disconnect(struct sqlite_store *store)
-{
-	for (size_t i = 0; i < N_STATEMENTS; i++) {
-		sqlite3_finalize(store->statements[i]);
-		store->statements[i] = NULL;
-	}
-	sqlite3_close(store->db);
-	store->db = NULL;
-}
-
 static void sqlite_close(struct store *base)
 {
 	struct sqlite_store *store = (struct sqlite_store *)base;
 
 	/* Others may have put a store of theirs in the place of ours. */
-	if (store->damaged || !store_file_is_in_place(&store->file))
-		set_tidy(store, false);
-	disconnect(store);
-	store_file_close(&store->file);
+	if (!store->read_only && (store->damaged || !store_file_is_in_place(&store->database.file)))
+		sqlite_database_set_tidy(&store->database, false);
+	sqlite_database_disconnect(&store->database);
+	store_file_close(&store->database.file);
 	free(store);
 }
 
@@ -494,285 +434,106 @@ static const struct store_ops sqlite_ops = {
 	.close = sqlite_close,
 };
 
-/* Opens the connection; nothing is written by that. */
-static int connect_database(struct sqlite_store *store, const char *name, int flags)
+static struct sqlite_database new_database(const struct store_file *file, bool relaxed)
 {
-	int rc = sqlite3_open_v2(name, &store->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
-
-	if (rc != SQLITE_OK)
-		return rc;
-	set_tidy(store, false);
-	/* The file may come from anybody. */
-	sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-	sqlite3_db_config(store->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-	return sqlite3_exec(store->db, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA cell_size_check = ON;"
-			    "PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864;",
-			    NULL, NULL, NULL);
+	return (struct sqlite_database){
+		.file = *file, .relaxed = relaxed, .sql = sql, .n_statements = N_STATEMENTS,
+	};
 }
 
-static int get_version(sqlite3 *db, int *versionp)
+/* Goes over to a connection that can write, once there can be one. */
+static int open_for_writing(struct sqlite_store *store)
 {
-	sqlite3_stmt *stmt = NULL;
-	int rc = sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &stmt, NULL);
+	struct sqlite_database other = new_database(&store->database.file, store->database.relaxed);
+	int rc = sqlite_database_open(&other);
 
-	if (rc == SQLITE_OK)
-		rc = sqlite3_step(stmt);
-	if (rc == SQLITE_ROW)
-		*versionp = sqlite3_column_int(stmt, 0);
-	sqlite3_finalize(stmt);
-	return rc == SQLITE_ROW ? SQLITE_OK : rc;
-}
-
-/* Brings an earlier schema up to date. What is wrong with it is found before anything is
- * written; a later one may stand in the log alone, where its header does not show it. */
-static int check_schema(struct sqlite_store *store)
-{
-	int rc = get_version(store->db, &store->version);
-
-	if (rc != SQLITE_OK)
-		return rc;
-	if (store->version < 0 || store->version > SCHEMA_VERSION)
-		return SQLITE_SCHEMA;
-	if (store->version < SCHEMA_VERSION)
-		rc = sqlite_schema_migrate(store->db, store->version);
-	return rc == SQLITE_OK ? sqlite_schema_check(store->db) : rc;
-}
-
-static int prepare_statements(struct sqlite_store *store)
-{
-	int rc = SQLITE_OK;
-
-	for (size_t i = 0; i < N_STATEMENTS && rc == SQLITE_OK; i++)
-		rc = sqlite3_prepare_v3(store->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &store->statements[i], NULL);
-	return rc;
-}
-
-static int get_head(struct sqlite_store *store)
-{
-	sqlite3_stmt *stmt = store->statements[GET_HEAD];
-	struct store_head *head = &store->kept;
-	int rc = sqlite3_step(stmt);
-
-	if (rc == SQLITE_ROW && (!take(stmt, 0, INT64_MAX, &head->last_worker) ||
-				 !take(stmt, 1, INT64_MAX, &head->last_event) ||
-				 !take(stmt, 2, INT64_MAX, &head->last_at_ns) ||
-				 sqlite3_column_bytes(stmt, 3) != STORE_IDENTITY_LEN))
-		rc = SQLITE_CORRUPT;
-	if (rc == SQLITE_ROW)
-		snprintf(store->base.identity, sizeof store->base.identity, "%s",
-			 (const char *)sqlite3_column_text(stmt, 3));
-	sqlite3_reset(stmt);
-	store->base.head = *head;
-	return rc == SQLITE_ROW ? SQLITE_OK : rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
-}
-
-/* Looks at the newest of everything: it must not be beyond the numbers given last. */
-static int check_head(struct sqlite_store *store)
-{
-	sqlite3_stmt *stmt = NULL;
-	int rc = sqlite3_prepare_v2(store->db,
-				    "SELECT ifnull((SELECT max(number) FROM worker), 0) <= last_worker AND"
-				    " max(ifnull((SELECT max(id) FROM event), 0),"
-				    " ifnull((SELECT max(event_id) FROM item), 0)) <= last_event FROM runtime",
-				    -1, &stmt, NULL);
-
-	if (rc == SQLITE_OK)
-		rc = sqlite3_step(stmt);
-	if (rc == SQLITE_ROW && !sqlite3_column_int(stmt, 0))
-		rc = SQLITE_CORRUPT;
-	sqlite3_finalize(stmt);
-	return rc == SQLITE_ROW ? SQLITE_OK : rc;
-}
-
-static int check_rows(struct sqlite_store *store)
-{
-	int rc = prepare_statements(store);
-
-	if (rc == SQLITE_OK)
-		rc = get_head(store);
-	return rc == SQLITE_OK ? check_head(store) : rc;
-}
-
-static int set_durability(sqlite3 *db, bool relaxed)
-{
-	return sqlite3_exec(db, relaxed ? "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL" :
-					  "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL", NULL, NULL, NULL);
-}
-
-static int open_database(struct sqlite_store *store)
-{
-	int rc = connect_database(store, store->file.path, SQLITE_OPEN_READWRITE);
-
-	if (rc == SQLITE_OK)
-		rc = check_schema(store);
-	if (rc == SQLITE_OK)
-		rc = check_rows(store);
-	if (rc == SQLITE_OK)
-		rc = set_durability(store->db, store->relaxed);
-	/* A log that there has not been before is opened by the first who reads. */
-	if (rc == SQLITE_OK)
-		rc = get_head(store);
-	if (rc == SQLITE_OK && store_file_note(&store->file) < 0)
-		rc = SQLITE_IOERR;
-	return rc;
-}
-
-/* Writes all that is kept, whose files are still ours although nobody finds them, to where
- * the store is put. */
-static int copy_to(struct sqlite_store *store, const struct store_file *file)
-{
-	sqlite3_stmt *stmt = NULL;
-	char *path = NULL;
-	int rc = asprintf(&path, "%s.new", file->path) < 0 ? SQLITE_NOMEM : SQLITE_OK;
-
-	if (rc == SQLITE_OK)
-		rc = sqlite3_prepare_v2(store->db, "VACUUM INTO ?1", -1, &stmt, NULL);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_bind_text(stmt, 1, path, -1, free);
-	else
-		free(path);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_step(stmt);
-	sqlite3_finalize(stmt);
-	return rc == SQLITE_DONE ? store_file_put(file) : errno_of(rc);
+	if (rc != SQLITE_OK) {
+		sqlite_database_disconnect(&other);
+		store_file_tidy(&other.file);
+		return sqlite_errno(rc);
+	}
+	sqlite_database_disconnect(&store->database);
+	store->database = other;
+	store->read_only = false;
+	return 0;
 }
 
 /* Where the files were removed, and their directory is there, or there again, everything is
  * written into it anew: who opens the store next must not begin with number 1. */
 static int put_back(struct sqlite_store *store)
 {
-	struct sqlite_store *again = calloc(1, sizeof *again);
-	int rc = again ? store_file_open_again(&store->file, &again->file) : -ENOMEM;
+	struct sqlite_database again;
+	struct store_file file;
+	int rc = store_file_open_again(&store->database.file, &file);
 
+	if (rc < 0)
+		return rc;
+	again = new_database(&file, store->database.relaxed);
+	rc = sqlite_database_copy(&store->database, &again.file);
+	if (rc == 0)
+		rc = sqlite_errno(sqlite_database_open(&again));
+	if (rc == 0 && again.head.last_event != store->kept.last_event)
+		rc = -EIO;
 	if (rc < 0) {
-		free(again);
+		sqlite_database_disconnect(&again);
+		store_file_take_back(&again.file);
+		store_file_close(&again.file);
 		return rc;
 	}
-	again->services = store->services;
-	again->relaxed = store->relaxed;
-	rc = copy_to(store, &again->file);
-	if (rc == 0)
-		rc = errno_of(open_database(again));
-	if (rc == 0 && again->kept.last_event != store->kept.last_event)
-		rc = -EIO;
-	if (rc == 0) {
-		struct sqlite_store lost = *store;
-
-		set_tidy(again, true);
-		set_tidy(&lost, false);
-		store->file = again->file;
-		store->db = again->db;
-		memcpy(store->statements, again->statements, sizeof store->statements);
-		*again = lost;
-	}
-	disconnect(again);
-	if (rc < 0)
-		store_file_take_back(&again->file);
-	store_file_close(&again->file);
-	free(again);
-	return rc;
+	sqlite_database_set_tidy(&store->database, false);
+	sqlite_database_disconnect(&store->database);
+	store_file_close(&store->database.file);
+	store->database = again;
+	return 0;
 }
 
-/* A store that was closed in order can be read where nothing can be written, not even the
- * log that every other way of reading it begins with. */
-static int open_for_reading(struct sqlite_store *store)
+/* What cannot be written is opened to be read, if that can be. */
+static int open_database(struct sqlite_store *store, struct reason *reason)
 {
-	char *name = sqlite3_mprintf("file:"), *longer;
-	int version = 0, rc;
+	struct sqlite_database *database = &store->database;
+	int rc = sqlite_database_open(database);
 
-	for (const char *p = store->file.path; name && *p; p++) {
-		longer = strchr("%?#", *p) ? sqlite3_mprintf("%s%%%02x", name, *p) : sqlite3_mprintf("%s%c", name, *p);
-		sqlite3_free(name);
-		name = longer;
-	}
-	longer = name ? sqlite3_mprintf("%s?immutable=1", name) : NULL;
-	sqlite3_free(name);
-	rc = longer ? connect_database(store, longer, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI) : SQLITE_NOMEM;
-	sqlite3_free(longer);
 	if (rc == SQLITE_OK)
-		rc = get_version(store->db, &version);
-	if (rc == SQLITE_OK && version != SCHEMA_VERSION)
-		rc = SQLITE_READONLY;
-	if (rc == SQLITE_OK)
-		rc = sqlite_schema_check(store->db);
-	if (rc == SQLITE_OK)
-		rc = check_rows(store);
-	store->read_only = rc == SQLITE_OK;
-	return rc;
-}
-
-/* Goes over to a connection that can write, once there can be one. */
-static int open_for_writing(struct sqlite_store *store)
-{
-	struct sqlite_store other = { .services = store->services, .relaxed = store->relaxed, .file = store->file };
-	int rc = open_database(&other);
-
-	if (rc == SQLITE_OK) {
-		struct sqlite_store old = *store;
-
-		set_tidy(&other, true);
-		store->file = other.file;
-		store->db = other.db;
-		memcpy(store->statements, other.statements, sizeof store->statements);
-		store->read_only = false;
-		disconnect(&old);
 		return 0;
-	}
-	disconnect(&other);
-	store_file_tidy(&store->file);
-	return errno_of(rc);
-}
-
-static int explain(const struct sqlite_store *store, int rc, struct reason *reason)
-{
-	const char *path = store->file.path;
-	char why[WHY_MAX];
-
-	if (rc == SQLITE_SCHEMA)
-		return reason_set(reason, -EBADMSG, "%s is of schema %d, and this is the adapter for schema %d; install a "
-				  "later one, or name another directory in the option store", path, store->version,
-				  SCHEMA_VERSION);
-	if (errno_of(rc) == -EBUSY)
-		return reason_set(reason, -EBUSY, "%s is in use by another program; end that", path);
-	if (errno_of(rc) == -EBADMSG)
-		return reason_set(reason, -EBADMSG, "%s is damaged: %s; put a copy of it back, or name another directory in "
-				  "the option store", path, sqlite3_errstr(rc));
-	return reason_set(reason, errno_of(rc), "%s cannot be used: %s", path, explain_in_sqlite(store, rc, why));
+	if ((rc & 0xff) == SQLITE_CORRUPT && is_unreadable(store))
+		rc = SQLITE_IOERR_READ;
+	rc = sqlite_database_explain(database, rc, reason);
+	sqlite_database_disconnect(database);
+	store_file_tidy(&database->file);
+	if (rc == -EBADMSG || rc == -EBUSY || rc == -ENOMEM || database->file.had_log)
+		return rc;
+	store->read_only = sqlite_database_open_for_reading(database) == SQLITE_OK;
+	if (store->read_only)
+		return 0;
+	sqlite_database_disconnect(database);
+	return rc;
 }
 
 int sqlite_store_open(const char *dir, bool relaxed, const struct berth_services *services, struct store **storep,
 		      struct reason *reason)
 {
 	struct sqlite_store *store = calloc(1, sizeof *store);
+	struct store_file file;
 	int rc;
 
 	if (!store)
 		return reason_set(reason, -ENOMEM, "no memory for the store");
-	store->base.ops = &sqlite_ops;
-	store->services = services;
-	rc = store_file_open(dir, &store->file, reason);
+	rc = store_file_open(dir, &file, reason);
 	if (rc < 0) {
 		free(store);
 		return rc;
 	}
-	store->relaxed = relaxed;
-	rc = open_database(store);
-	if (rc == SQLITE_OK) {
-		set_tidy(store, true);
-		*storep = &store->base;
-		return 0;
+	store->base.ops = &sqlite_ops;
+	store->services = services;
+	store->database = new_database(&file, relaxed);
+	rc = open_database(store, reason);
+	if (rc < 0) {
+		store_file_close(&store->database.file);
+		free(store);
+		return rc;
 	}
-	rc = explain(store, rc, reason);
-	disconnect(store);
-	store_file_tidy(&store->file);
-	if (rc != -EBADMSG && rc != -EBUSY && rc != -ENOMEM && !store->file.had_log) {
-		if (open_for_reading(store) == SQLITE_OK) {
-			*storep = &store->base;
-			return 0;
-		}
-		disconnect(store);
-	}
-	store_file_close(&store->file);
-	free(store);
-	return rc;
+	store->kept = store->base.head = store->database.head;
+	memcpy(store->base.identity, store->database.identity, sizeof store->base.identity);
+	*storep = &store->base;
+	return 0;
 }
