@@ -212,8 +212,8 @@ documented "$page" THREADS Dv | same "berth-adapter.7 describes the kinds of thr
 sed -n 's/^#define \(BERTH_[A-Z]*_MAX\) \([0-9]*\).*/\1 \2/p' "$header" >"$has"
 awk '$1 == ".Sh" { on = $2 == "LIMITS" } on && $1 == ".It" { print $3, $5 }' "$page" |
 	same "berth-adapter.7 describes the limits"
-grep -oh '"\(adapter_failed\|worker_[a-z_]*_pending\)"' "$core"/*.c | tr -d '"' >"$has"
-grep -o 'adapter_failed\|worker_[a-z_]*_pending' "$page" |
+grep -oh '"\(adapter_failed\|[a-z]*_[a-z_]*_pending\)"' "$core"/*.c | tr -d '"' >"$has"
+grep -o 'adapter_failed\|[a-z]*_[a-z_]*_pending' "$page" |
 	same "berth-adapter.7 names the diagnostics that stand for an adapter"
 
 umask 022
