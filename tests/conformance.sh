@@ -96,7 +96,7 @@ passes() {
 }
 
 all_declared="can_list_hosts can_list_workers can_get_worker can_spawn_worker can_stop_worker"
-all_declared="$all_declared can_accept_input can_read_bounded_transcript"
+all_declared="$all_declared can_accept_input can_stream_events can_read_bounded_transcript"
 passes "local-pod with records" "can_list_hosts can_list_workers can_get_worker" --data-dir "$srcdir/tests/sample" \
 	--workspace-root /srv/harbour "$BERTH_ADAPTER_DIR/local-pod.so"
 passes "local-pod without a data directory" can_list_hosts "$BERTH_ADAPTER_DIR/local-pod.so"
@@ -164,20 +164,38 @@ base/process handler
 base/process locale
 base/process mask
 base/process output
+capabilities/undeclared events
 capabilities/undeclared input
 capabilities/undeclared lists
 capabilities/undeclared spawn
 close/in_flight close
 deadlines/expired later
+events/cursor another
+events/cursor behind
+events/cursor failure
+events/order beginning
+events/pages idle
+events/pages input
+events/pages largest
+events/pages last
+events/pages more
+events/pages none
+events/pages own
+events/pages repeated
+events/pages spawn
+events/pages twice
 faults/memory later
 faults/memory reason
 faults/memory unknown
 hosts/agree worker
 input/offered unknown
 input/sequence sequence
+limits/late events
 limits/late none
+limits/returns events
 limits/returns answer
 limits/returns reason
+limits/returns silent
 lookup/agrees another
 lookup/agrees unknown
 lookup/unknown prefix

@@ -27,7 +27,7 @@ struct check {
 
 /* In the order in which they are run. */
 extern const struct check checks_base[], checks_lists[], checks_privacy[], checks_workers[],
-	checks_transcripts[], checks_robust[], checks_faults[];
+	checks_transcripts[], checks_events[], checks_robust[], checks_faults[];
 
 /* End the process: the rule is broken, or cannot be tried, and why. [any thread] */
 __attribute__((format(printf, 1, 2), noreturn))

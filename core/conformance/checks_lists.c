@@ -11,6 +11,7 @@
 
 #include "core/cleanup.h"
 #include "core/conformance/check.h"
+#include "core/conformance/events.h"
 #include "core/conformance/host.h"
 #include "core/conformance/probe.h"
 #include "core/conformance/spawned.h"
@@ -442,6 +443,13 @@ static void expect_no_spawn(struct host *host)
 	}
 }
 
+static void expect_no_events(struct host *host)
+{
+	CLEANUP(json_delete) cJSON *answer = events_read(host, NULL, 1);
+
+	expect_not_accepted(answer, "can_stream_events", "read_events");
+}
+
 /* What acts on a worker is tried on one that was spawned for it. */
 static const struct action {
 	const char *capability, *op, *before, *after; /* the id of the worker */
@@ -475,6 +483,10 @@ static void check_undeclared(const struct subject *subject)
 		}
 	if (!host_can(&host, "can_spawn_worker")) {
 		expect_no_spawn(&host);
+		n_tried++;
+	}
+	if (!host_can(&host, "can_stream_events")) {
+		expect_no_events(&host);
 		n_tried++;
 	}
 	for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)

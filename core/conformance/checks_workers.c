@@ -11,6 +11,7 @@
 
 #include "core/cleanup.h"
 #include "core/conformance/check.h"
+#include "core/conformance/events.h"
 #include "core/conformance/spawned.h"
 #include "core/conformance/worker.h"
 #include "core/services.h"
@@ -335,6 +336,11 @@ static void check_refusals_explained(const struct subject *subject)
 		CLEANUP(json_delete) cJSON *answer = spawned_ask(&host, &spawn_ways[i], "");
 
 		expect_explained(&refusals, answer, spawn_ways[i].name);
+	}
+	if (ops->read_events) {
+		CLEANUP(json_delete) cJSON *answer = events_read(&host, "berth-conformance:made-up", 1);
+
+		expect_explained(&refusals, answer, "read_events from a cursor that was made up");
 	}
 	if (spawned_try(&host, worker_id, NULL)) {
 		provoke(&host, ops, worker_id, true, &refusals);

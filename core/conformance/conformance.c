@@ -135,8 +135,8 @@ static bool is_wanted(const struct check *check, const char *only)
 static enum status select_checks(struct program *program)
 {
 	static const struct check *const groups[] = {
-		checks_base, checks_lists, checks_privacy, checks_workers, checks_transcripts, checks_robust,
-		checks_faults,
+		checks_base, checks_lists, checks_privacy, checks_workers, checks_transcripts, checks_events,
+		checks_robust, checks_faults,
 	};
 
 	for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)

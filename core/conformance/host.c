@@ -168,18 +168,24 @@ cJSON *host_ask_json(struct host *host, const char *format, ...)
 	return json;
 }
 
-void host_cut_times(char *answer)
+void host_cut(char *answer, const char *key)
 {
-	static const char key[] = "\"observed_at\":\"";
+	char before[64];
 
-	for (char *p = strstr(answer, key); p; p = strstr(p, key)) {
-		char *value = p + sizeof key - 1, *end = strchr(value, '"');
+	snprintf(before, sizeof before, "\"%s\":\"", key);
+	for (char *p = strstr(answer, before); p; p = strstr(p, before)) {
+		char *value = p + strlen(before), *end = value;
 
-		if (!end)
-			return;
+		while (*end && *end != '"')
+			end += *end == '\\' && end[1] ? 2 : 1;
 		memmove(value, end, strlen(end) + 1);
 		p = value;
 	}
+}
+
+void host_cut_times(char *answer)
+{
+	host_cut(answer, "observed_at");
 }
 
 bool host_can(struct host *host, const char *capability)

@@ -40,8 +40,10 @@ char *host_ask(struct host *host, const char *format, ...);
 __attribute__((format(printf, 2, 3)))
 cJSON *host_ask_json(struct host *host, const char *format, ...);
 
-/* Cuts the times of observation out of an answer: where an adapter has none, they are the
- * present one. */
+/* Cuts the values of a key, those that are strings, out of an answer. */
+void host_cut(char *answer, const char *key);
+
+/* Those of the times of observation: where an adapter has none, they are the present one. */
 void host_cut_times(char *answer);
 
 /* Whether the first runtime declares a capability, such as can_list_workers. */

@@ -507,7 +507,7 @@ static int invoke(enum operation operation, void **instancep, struct berth_call 
 
 static bool is_of_worker(enum operation operation)
 {
-	return operation >= OPERATION_WORKER && operation != OPERATION_SPAWN_WORKER;
+	return operation >= OPERATION_WORKER && operation != OPERATION_SPAWN_WORKER && operation != OPERATION_READ_EVENTS;
 }
 
 /* What the operation cannot have succeeded without. */
@@ -523,6 +523,7 @@ static const char *missing(const struct probe_call *call)
 	case OPERATION_STOP_WORKER:
 	case OPERATION_SEND_INPUT:
 	case OPERATION_TRANSCRIPT:
+	case OPERATION_READ_EVENTS:
 		return real->answered ? NULL : "answer";
 	default:
 		return NULL;
@@ -555,6 +556,8 @@ static bool asks_for_none(enum operation operation, const union request_block *r
 		return request->list.limit == 0;
 	case OPERATION_TRANSCRIPT:
 		return request->transcript.limit == 0;
+	case OPERATION_READ_EVENTS:
+		return request->events.limit == 0;
 	default:
 		return false;
 	}

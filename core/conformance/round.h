@@ -14,10 +14,11 @@ struct round {
 	struct host *host;
 	const struct spawn_way *way;         /* in which workers are spawned; NULL: in none */
 	char worker_id[BERTH_ID_MAX + 1];    /* spawned, or else the first that is there, or "" */
+	char cursor[BERTH_CURSOR_MAX + 1];   /* behind the first event, or "" */
 	bool takes_input, stops;
 };
 
-enum { ROUND_STEPS = 10 };
+enum { ROUND_STEPS = 12 };
 
 /* Finds out what the instance can be asked, and spawns the worker. */
 void round_begin(struct round *round, struct host *host);

@@ -13,6 +13,7 @@
 
 #include "core/call.h"
 #include "core/cleanup.h"
+#include "core/conformance/events.h"
 #include "core/conformance/spawned.h"
 
 enum {
@@ -89,6 +90,22 @@ static void survey_worker(const struct survey *survey, const char *worker_id, ui
 	ask(survey, "{'op':'connect_points','runtime_id':'%s','worker_id':'%s'}", runtime_id, worker_id);
 }
 
+static void survey_events(const struct survey *survey, uint64_t limit)
+{
+	CLEANUP(json_delete) cJSON *first = events_read(survey->host, NULL, 1);
+	const char *runtime_id = survey->host->runtime_id;
+	CLEANUP(buffer_fini) struct buffer cursor = { 0 };
+
+	events_write_cursor(&cursor, json_string(first, "next_cursor"));
+	buffer_append_char(&cursor, '\0');
+	if (cursor.failed)
+		check_fail("no memory");
+	ask(survey, "{'op':'read_events','runtime_id':'%s','limit':%" PRIu64 "}", runtime_id, limit);
+	if (*cursor.data)
+		ask(survey, "{'op':'read_events','runtime_id':'%s','cursor':'%s','limit':%" PRIu64 "}", runtime_id,
+		    cursor.data, limit);
+}
+
 void survey(struct host *host, uint64_t limit, survey_visit *visit, void *data)
 {
 	const struct survey survey = { host, visit, data };
@@ -108,6 +125,7 @@ void survey(struct host *host, uint64_t limit, survey_visit *visit, void *data)
 		json_string(item, "host_id"), limit);
 	cJSON_ArrayForEach(item, json_items(workers)) survey_worker(&survey, json_string(item, "worker_id"), limit);
 	survey_worker(&survey, SURVEY_NOBODY, limit);
+	survey_events(&survey, limit);
 }
 
 void survey_all(struct host *host, survey_visit *visit, void *data)
@@ -131,6 +149,7 @@ void survey_refusals(struct host *host, survey_visit *visit, void *data)
 	    runtime_id);
 	ask(&survey, "{'op':'send_input','runtime_id':'%s','worker_id':'" SURVEY_NOBODY "','request':{'content':'x'}}",
 	    runtime_id);
+	ask(&survey, "{'op':'read_events','runtime_id':'%s','cursor':'" SURVEY_NOBODY "'}", runtime_id);
 	if (!spawned_try(host, worker_id, NULL))
 		return;
 	ask(&survey, "{'op':'send_input','runtime_id':'%s','worker_id':'%s','request':{'content':' '}}", runtime_id,

@@ -26,11 +26,11 @@ void survey(struct host *host, uint64_t limit, survey_visit *visit, void *data);
 /* Every survey that is worth it: limits around the smallest and the number of workers. */
 void survey_all(struct host *host, survey_visit *visit, void *data);
 
-/* Provokes what can be refused: workers that are not there, and, of a worker that was
- * spawned, input that is blank or comes too late, and limits that are too large. */
+/* Provokes what can be refused: workers and cursors that are not there, and, of a worker
+ * that was spawned, input that is blank or comes too late, and limits that are too large. */
 void survey_refusals(struct host *host, survey_visit *visit, void *data);
 
-/* An id that no worker and no host has. */
+/* An id that no worker and no host has, and no cursor. */
 #define SURVEY_NOBODY "berth-conformance:nobody"
 
 #endif
