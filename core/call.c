@@ -112,7 +112,8 @@ static uint64_t asked(const struct call *call)
 
 static int is_full(const struct call *call)
 {
-	return call->n_pushed >= asked(call);
+	/* Who goes on behind a worker asks for all, since only what follows it is wanted. */
+	return call->n_pushed >= asked(call) || (call->passed_after && call->n_items >= call->wanted);
 }
 
 /* Writes an item behind those that are there; false where it was refused. */
@@ -272,6 +273,13 @@ static int sink_worker(struct berth_call *base, const struct berth_worker *pushe
 	}
 	if (call->host_id.ptr && worker.host_id.ptr && !text_equal(worker.host_id, call->host_id)) {
 		call->n_pushed++;
+		return is_full(call);
+	}
+	if (call->after_id.ptr) {
+		if (worker.worker_id.ptr && text_equal(worker.worker_id, call->after_id)) {
+			call->after_id.ptr = NULL;
+			call->passed_after = true;
+		}
 		return is_full(call);
 	}
 	if (call->operation == OPERATION_SPAWN_WORKER) {

@@ -55,6 +55,7 @@ struct call {
 	uint64_t wanted;                 /* items to be kept; the request's own limit is how many are asked for */
 	struct berth_text host_id;       /* present: workers of that host alone */
 	struct berth_text worker_id;     /* present: that worker alone */
+	struct berth_text after_id;      /* present: workers behind that one alone; absent once it has come */
 	const struct shape *runtime_shape; /* how a runtime is written */
 	void (*on_host)(struct call *call, struct berth_text host_id); /* for each host; may be NULL */
 	void (*on_answer)(struct call *call); /* when the head of the answer is there; may be NULL */
@@ -62,6 +63,7 @@ struct call {
 	/* The outcome: */
 	int returned; /* by the operation */
 	uint64_t n_pushed, n_items;
+	bool passed_after; /* the worker after_id has come */
 	struct berth_answer answer;
 	bool answered;
 	struct buffer evidence;

@@ -76,6 +76,23 @@ static void close_with_diagnostics(struct buffer *out, const char *lead, struct 
 	diagnostics_fini(diagnostics);
 }
 
+static void open_list(const struct registry *registry, const struct request *request, struct buffer *out)
+{
+	if (request->with_workspace) {
+		write_member(out, "{\"workspace_id\":", registry->workspace_id);
+		write_number(out, ",\"limit\":", request->limit);
+	}
+	buffer_append_string(out, request->with_workspace ? ",\"items\":[" : "{\"items\":[");
+}
+
+static void close_list(const struct request *request, struct buffer *out, struct diagnostics *diagnostics)
+{
+	buffer_append_char(out, ']');
+	if (request->with_workspace)
+		buffer_append_string(out, ",\"source\":\"worker_runtime_registry\"");
+	close_with_diagnostics(out, ",\"diagnostics\":", diagnostics);
+}
+
 static void write_invalid_identifier(struct buffer *out, const char *kind, struct berth_text value)
 {
 	value.len = utf8_prefix(value.ptr, value.len, BERTH_ID_MAX);
@@ -102,6 +119,20 @@ static void write_unknown_host(struct buffer *out, struct berth_text host_id)
 {
 	write_member(out, "{\"error\":{\"kind\":\"unknown_host\",\"host_id\":", host_id);
 	buffer_append_string(out, "}}");
+}
+
+/* The ids are judged before anything is looked up, the runtime's first. */
+static bool check_ids(const struct request *request, bool of_worker, struct buffer *out)
+{
+	if (!identifier_valid(request->runtime_id)) {
+		write_invalid_identifier(out, "runtime_id", request->runtime_id);
+		return false;
+	}
+	if (of_worker && !identifier_valid(request->worker_id)) {
+		write_invalid_identifier(out, "worker_id", request->worker_id);
+		return false;
+	}
+	return true;
 }
 
 void registry_answer_bad_request(struct buffer *out, const struct error *error)
@@ -152,11 +183,12 @@ static void write_kept_runtime(struct buffer *out, const struct shape *shape, co
 }
 
 /* Writes the runtime of an instance in one of its shapes, but for its diagnostics. */
-static void ask_runtime(struct instance *instance, uint64_t limit, const struct shape *shape, struct buffer *out,
-			struct diagnostics *diagnostics)
+static void ask_runtime(struct instance *instance, const struct request *request, const struct shape *shape,
+			struct buffer *out, struct diagnostics *diagnostics)
 {
 	union request_block block = { .room = { 0 } };
 	struct call call = {
+		.base.deadline_ns = request->deadline_ns,
 		.instance = instance,
 		.operation = OPERATION_RUNTIME,
 		.request = &block,
@@ -166,14 +198,14 @@ static void ask_runtime(struct instance *instance, uint64_t limit, const struct 
 	};
 	enum call_result result;
 
-	block.list = (struct berth_list_request){ sizeof block.list, limit };
+	block.list = (struct berth_list_request){ sizeof block.list, request->limit };
 	result = call_run(&call);
 	if (result == CALL_FAILED)
 		add_failed(diagnostics, &call);
 	if (result == CALL_DEFAULT)
 		diagnostics_append(diagnostics, &instance->diagnostics);
 	if (call.n_pushed == 0)
-		write_kept_runtime(out, shape, instance, limit, result == CALL_FAILED);
+		write_kept_runtime(out, shape, instance, request->limit, result == CALL_FAILED);
 	call_fini(&call);
 }
 
@@ -181,49 +213,109 @@ static void list_runtimes(struct registry *registry, const struct request *reque
 {
 	struct diagnostics all = { .n = 0 }, own = { .n = 0 };
 
-	buffer_append_string(out, "{\"items\":[");
+	open_list(registry, request, out);
 	for (size_t i = 0; i < registry->n_instances && i < request->limit; i++) {
 		if (i > 0)
 			buffer_append_char(out, ',');
-		ask_runtime(registry->instances[i], request->limit, &wire_runtime_shape, out, &own);
+		ask_runtime(registry->instances[i], request, &wire_runtime_shape, out, &own);
 		diagnostics_append(&all, &own);
 		close_with_diagnostics(out, "", &own);
 	}
-	close_with_diagnostics(out, "],\"diagnostics\":", &all);
+	close_list(request, out, &all);
 }
 
 /* ---- list_hosts, list_workers ---- */
 
-static void list_items(struct registry *registry, enum operation operation, uint64_t limit, struct buffer *out)
+static void list_items(struct registry *registry, enum operation operation, const struct request *request,
+		       struct buffer *out)
 {
 	struct diagnostics all = { .n = 0 };
 	uint64_t n = 0;
 
-	buffer_append_string(out, "{\"items\":[");
-	for (size_t i = 0; i < registry->n_instances && n < limit; i++) {
+	open_list(registry, request, out);
+	for (size_t i = 0; i < registry->n_instances && n < request->limit; i++) {
 		struct call call = {
+			.base.deadline_ns = request->deadline_ns,
 			.instance = registry->instances[i],
 			.operation = operation,
 			.out = out,
 			.diagnostics = &all,
-			.wanted = limit,
+			.wanted = request->limit,
 			.n_items = n,
 		};
 
-		ask_list(&call, limit - n);
+		ask_list(&call, request->limit - n);
 		n = call.n_items;
 	}
-	close_with_diagnostics(out, "],\"diagnostics\":", &all);
+	close_list(request, out, &all);
 }
 
 static void list_hosts(struct registry *registry, const struct request *request, struct buffer *out)
 {
-	list_items(registry, OPERATION_LIST_HOSTS, request->limit, out);
+	list_items(registry, OPERATION_LIST_HOSTS, request, out);
+}
+
+/* Writes the workers behind one, and of the runtimes behind its own; false where it is not listed. Its runtime, the first
+ * of those asked, is asked for all of its workers, and those up to that one are passed over. */
+static bool write_workers_after(struct registry *registry, size_t i, struct berth_text worker_id,
+				const struct request *request, struct buffer *out, struct diagnostics *diagnostics)
+{
+	uint64_t n = 0;
+
+	for (bool passed = false; i < registry->n_instances && n < request->limit; i++, passed = true) {
+		struct call call = {
+			.base.deadline_ns = request->deadline_ns,
+			.instance = registry->instances[i],
+			.operation = OPERATION_LIST_WORKERS,
+			.out = out,
+			.diagnostics = diagnostics,
+			.wanted = request->limit,
+			.n_items = n,
+			.after_id = { passed ? NULL : worker_id.ptr, worker_id.len },
+		};
+
+		ask_list(&call, passed ? request->limit - n : UINT64_MAX);
+		n = call.n_items;
+		if (call.after_id.ptr)
+			return false;
+	}
+	return true;
+}
+
+static void list_workers_after(struct registry *registry, const struct request *request, struct buffer *out)
+{
+	const char *slash = memchr(request->after.ptr, '/', request->after.len);
+	struct request after = *request;
+	struct diagnostics all = { .n = 0 };
+	size_t mark = out->len, i = 0;
+
+	after.runtime_id = (struct berth_text){ request->after.ptr, (size_t)(slash - request->after.ptr) };
+	after.worker_id = (struct berth_text){ slash + 1, request->after.len - after.runtime_id.len - 1 };
+	if (!check_ids(&after, true, out))
+		return;
+	while (i < registry->n_instances && !text_equal(registry->instances[i]->runtime.base.runtime_id, after.runtime_id))
+		i++;
+	if (i == registry->n_instances) {
+		write_unknown_runtime(out, after.runtime_id);
+		return;
+	}
+	open_list(registry, request, out);
+	if (write_workers_after(registry, i, after.worker_id, request, out, &all)) {
+		close_list(request, out, &all);
+		return;
+	}
+	/* It has no place in the list that one could go on from. */
+	diagnostics_fini(&all);
+	buffer_cut(out, mark);
+	write_unknown_worker(out, &after);
 }
 
 static void list_workers(struct registry *registry, const struct request *request, struct buffer *out)
 {
-	list_items(registry, OPERATION_LIST_WORKERS, request->limit, out);
+	if (request->after.ptr)
+		list_workers_after(registry, request, out);
+	else
+		list_items(registry, OPERATION_LIST_WORKERS, request, out);
 }
 
 /* ---- list_workers_for_host ---- */
@@ -243,18 +335,19 @@ static void compare_host(struct call *call, struct berth_text host_id)
 }
 
 /* The list is read to its end: its diagnostics belong to the answer. */
-static bool has_host(struct instance *instance, struct berth_text host_id, struct diagnostics *diagnostics)
+static bool has_host(struct instance *instance, const struct request *request, struct diagnostics *diagnostics)
 {
 	struct buffer nowhere = { 0 };
 	struct host_search search = {
 		.call = {
+			.base.deadline_ns = request->deadline_ns,
 			.instance = instance,
 			.operation = OPERATION_LIST_HOSTS,
 			.out = &nowhere,
 			.diagnostics = diagnostics,
 			.on_host = compare_host,
 		},
-		.host_id = host_id,
+		.host_id = request->host_id,
 	};
 
 	ask_list(&search.call, HOST_SCAN_MAX);
@@ -273,9 +366,10 @@ static void list_workers_for_host(struct registry *registry, const struct reques
 		write_invalid_identifier(out, "host_id", request->host_id);
 		return;
 	}
-	buffer_append_string(out, "{\"items\":[");
+	open_list(registry, request, out);
 	for (size_t i = 0; i < registry->n_instances && !(found && n >= request->limit); i++) {
 		struct call call = {
+			.base.deadline_ns = request->deadline_ns,
 			.instance = registry->instances[i],
 			.operation = OPERATION_LIST_WORKERS,
 			.out = out,
@@ -285,14 +379,14 @@ static void list_workers_for_host(struct registry *registry, const struct reques
 			.n_items = n,
 		};
 
-		if (!has_host(registry->instances[i], request->host_id, &all))
+		if (!has_host(registry->instances[i], request, &all))
 			continue;
 		found = true;
 		ask_list(&call, request->limit);
 		n = call.n_items;
 	}
 	if (found) {
-		close_with_diagnostics(out, "],\"diagnostics\":", &all);
+		close_list(request, out, &all);
 		return;
 	}
 	diagnostics_fini(&all);
@@ -303,23 +397,24 @@ static void list_workers_for_host(struct registry *registry, const struct reques
 /* ---- worker ---- */
 
 /* Writes the worker into out, if there is one. */
-static bool look_up_into(struct instance *instance, struct berth_text worker_id, struct buffer *out)
+static bool look_up_into(struct instance *instance, const struct request *request, struct buffer *out)
 {
 	union request_block block = { .room = { 0 } };
 	struct diagnostics dropped = { .n = 0 };
 	struct call call = {
+		.base.deadline_ns = request->deadline_ns,
 		.instance = instance,
 		.operation = OPERATION_WORKER,
 		.request = &block,
 		.out = out,
 		.diagnostics = &dropped,
-		.worker_id = worker_id,
+		.worker_id = request->worker_id,
 		.wanted = 1,
 	};
 	size_t mark = out->len;
 	enum call_result result;
 
-	block.worker = (struct berth_worker_request){ sizeof block.worker, worker_id };
+	block.worker = (struct berth_worker_request){ sizeof block.worker, request->worker_id };
 	result = call_run(&call);
 	if (result == CALL_DEFAULT) {
 		/* Without an operation for it, the list is walked until the id matches. */
@@ -333,10 +428,10 @@ static bool look_up_into(struct instance *instance, struct berth_text worker_id,
 	return result != CALL_UNKNOWN && call.n_items > 0;
 }
 
-static bool has_worker(struct instance *instance, struct berth_text worker_id)
+static bool has_worker(struct instance *instance, const struct request *request)
 {
 	struct buffer nowhere = { 0 };
-	bool found = look_up_into(instance, worker_id, &nowhere);
+	bool found = look_up_into(instance, request, &nowhere);
 
 	buffer_fini(&nowhere);
 	return found;
@@ -344,7 +439,7 @@ static bool has_worker(struct instance *instance, struct berth_text worker_id)
 
 static void get_worker(struct instance *instance, const struct request *request, struct buffer *out)
 {
-	if (!look_up_into(instance, request->worker_id, out))
+	if (!look_up_into(instance, request, out))
 		write_unknown_worker(out, request);
 }
 
@@ -489,7 +584,7 @@ static void write_head_anew(struct call *call, size_t mark, uint64_t state)
 static bool worker_is_missing(struct instance *instance, const struct request *request, enum call_result result)
 {
 	if (result == CALL_DEFAULT && request->worker_id.ptr)
-		return !has_worker(instance, request->worker_id);
+		return !has_worker(instance, request);
 	return result == CALL_UNKNOWN;
 }
 
@@ -498,6 +593,7 @@ static void exchange(struct instance *instance, const struct request *request, s
 	struct diagnostics diagnostics = { .n = 0 };
 	struct exchange exchange = {
 		.call = {
+			.base.deadline_ns = request->deadline_ns,
 			.instance = instance,
 			.operation = answer_forms[request->op].operation,
 			.request = &request->block,
@@ -550,6 +646,7 @@ static void connect_points(struct instance *instance, const struct request *requ
 {
 	struct diagnostics all = { .n = 0 };
 	struct call call = {
+		.base.deadline_ns = request->deadline_ns,
 		.instance = instance,
 		.operation = OPERATION_CONNECT_POINTS,
 		.request = &request->block,
@@ -589,7 +686,7 @@ static void hello(struct registry *registry, const struct request *request, stru
 		write_member(out, i > 0 ? ",{\"runtime_id\":" : "{\"runtime_id\":", instance->runtime.base.runtime_id);
 		write_member(out, ",\"adapter\":", berth_text(instance->adapter->stamp.id));
 		buffer_append_string(out, ",\"capabilities\":");
-		ask_runtime(instance, request->limit, &wire_capabilities_shape, out, &dropped);
+		ask_runtime(instance, request, &wire_capabilities_shape, out, &dropped);
 		diagnostics_fini(&dropped);
 		buffer_append_char(out, '}');
 	}
@@ -620,19 +717,12 @@ static const struct {
 	[REQUEST_READ_EVENTS] = { NULL, exchange, false },
 };
 
-/* The ids are judged before anything is looked up, the runtime's first. */
 static void answer_for_runtime(struct registry *registry, const struct request *request, struct buffer *out)
 {
 	struct instance *instance;
 
-	if (!identifier_valid(request->runtime_id)) {
-		write_invalid_identifier(out, "runtime_id", request->runtime_id);
+	if (!check_ids(request, operations[request->op].of_worker, out))
 		return;
-	}
-	if (operations[request->op].of_worker && !identifier_valid(request->worker_id)) {
-		write_invalid_identifier(out, "worker_id", request->worker_id);
-		return;
-	}
 	instance = find_instance(registry, request->runtime_id);
 	if (instance)
 		operations[request->op].of_runtime(instance, request, out);

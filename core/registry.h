@@ -12,6 +12,7 @@ struct registry {
 	struct instance **instances; /* in the order of registration; owned */
 	size_t n_instances;
 	uint64_t limit; /* of a list where a request does not say; 0: REQUEST_DEFAULT_LIMIT */
+	struct berth_text workspace_id; /* for lists that say it; borrowed */
 };
 
 /* Enters an instance, which the registry then owns. -EEXIST where its runtime_id is

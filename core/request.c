@@ -27,6 +27,7 @@ enum top_key {
 	KEY_WORKER_ID,
 	KEY_HOST_ID,
 	KEY_CURSOR,
+	KEY_AFTER,
 	KEY_REQUEST,
 	N_TOP_KEYS,
 };
@@ -41,6 +42,7 @@ static const char *const top_keys[N_TOP_KEYS] = {
 	[KEY_WORKER_ID] = "worker_id",
 	[KEY_HOST_ID] = "host_id",
 	[KEY_CURSOR] = "cursor",
+	[KEY_AFTER] = "after",
 	[KEY_REQUEST] = "request",
 };
 
@@ -53,7 +55,7 @@ static const struct {
 	[REQUEST_HELLO] = { "hello", BIT(KEY_PROTOCOL) },
 	[REQUEST_LIST_RUNTIMES] = { "list_runtimes", BIT(KEY_LIMIT) },
 	[REQUEST_LIST_HOSTS] = { "list_hosts", BIT(KEY_LIMIT) },
-	[REQUEST_LIST_WORKERS] = { "list_workers", BIT(KEY_LIMIT) },
+	[REQUEST_LIST_WORKERS] = { "list_workers", BIT(KEY_LIMIT) | BIT(KEY_AFTER) },
 	[REQUEST_LIST_WORKERS_FOR_HOST] = { "list_workers_for_host", BIT(KEY_HOST_ID) | BIT(KEY_LIMIT) },
 	[REQUEST_WORKER] = { "worker", BIT(KEY_RUNTIME_ID) | BIT(KEY_WORKER_ID) },
 	[REQUEST_SPAWN_WORKER] = { "spawn_worker", BIT(KEY_RUNTIME_ID) | BIT(KEY_REQUEST) },
@@ -325,7 +327,8 @@ static int parse_spawn(const struct members *top, struct berth_spawn_request *sp
 	return rc;
 }
 
-static int parse_stop(const struct members *top, struct berth_stop_request *stop)
+/* worker_id: of the address, which the request may then leave out; absent: it is the request that has it. */
+static int parse_stop(const struct members *top, struct berth_text worker_id, struct berth_stop_request *stop)
 {
 	enum { WORKER_ID, MODE };
 	static const char *const keys[] = { "worker_id", "mode" };
@@ -335,7 +338,11 @@ static int parse_stop(const struct members *top, struct berth_stop_request *stop
 	stop->size = sizeof *stop;
 	rc = take_object(top, KEY_REQUEST, "request", keys, COUNT(keys), &request);
 	if (rc == 0)
-		rc = take_text(&request, WORKER_ID, REQUIRED, &stop->worker_id);
+		rc = take_text(&request, WORKER_ID, worker_id.ptr ? DEFAULTED : REQUIRED, &stop->worker_id);
+	if (rc == 0 && worker_id.ptr && stop->worker_id.ptr && !text_equal(stop->worker_id, worker_id))
+		rc = complain(&request, WORKER_ID, "the one of the path is expected");
+	if (rc == 0 && !stop->worker_id.ptr)
+		stop->worker_id = worker_id;
 	if (rc == 0)
 		rc = take_word(&request, MODE, REQUIRED, stop_modes, &stop->mode);
 	return rc;
@@ -369,7 +376,7 @@ static int parse_block(const struct members *top, struct request *request)
 	case REQUEST_SPAWN_WORKER:
 		return parse_spawn(top, &block->spawn);
 	case REQUEST_STOP_WORKER:
-		rc = parse_stop(top, &block->stop);
+		rc = parse_stop(top, request->worker_id, &block->stop);
 		request->worker_id = block->stop.worker_id;
 		return rc;
 	case REQUEST_SEND_INPUT:
@@ -450,6 +457,14 @@ static int take_protocol(const struct members *top)
 	return rc;
 }
 
+/* What is behind the place where a list goes on is judged as identifiers are, later. */
+static int check_after(const struct members *top, const struct request *request)
+{
+	if (!request->after.ptr || memchr(request->after.ptr, '/', request->after.len))
+		return 0;
+	return complain(top, KEY_AFTER, "a runtime_id, / and a worker_id are expected");
+}
+
 int request_parse(struct berth_text line, uint64_t limit, struct buffer *scratch, struct request *request,
 		  struct error *error)
 {
@@ -483,5 +498,30 @@ int request_parse(struct berth_text line, uint64_t limit, struct buffer *scratch
 		rc = take_text(&top, KEY_WORKER_ID, REQUIRED, &request->worker_id);
 	if (rc == 0 && takes & BIT(KEY_HOST_ID))
 		rc = take_text(&top, KEY_HOST_ID, REQUIRED, &request->host_id);
+	if (rc == 0 && takes & BIT(KEY_AFTER))
+		rc = take_text(&top, KEY_AFTER, DEFAULTED, &request->after);
+	if (rc == 0)
+		rc = check_after(&top, request);
+	return rc == 0 ? parse_block(&top, request) : rc;
+}
+
+int request_complete(struct request *request, struct berth_text body, struct buffer *scratch, struct error *error)
+{
+	struct members top = {
+		.where = "", .keys = top_keys, .n_keys = N_TOP_KEYS, .scratch = scratch, .error = error,
+	};
+	struct json_reader r;
+	int rc;
+
+	buffer_cut(scratch, 0);
+	if (body.len > 0 && !buffer_reserve(scratch, body.len))
+		return error_set(error, -ENOMEM, "no memory for the body");
+	if (body.ptr && ops[request->op].keys & BIT(KEY_REQUEST)) {
+		json_open(&r, body.ptr, body.len);
+		if (!json_skip(&r) || !json_close(&r))
+			return error_set(error, -EINVAL, "body: byte %zu: %s", json_offset(&r) + 1, r.error);
+		top.values[KEY_REQUEST] = (struct json_slice){ body.ptr, body.len, false };
+	}
+	rc = check_after(&top, request);
 	return rc == 0 ? parse_block(&top, request) : rc;
 }

@@ -38,6 +38,9 @@ struct request {
 	bool id_is_number;
 	uint64_t limit, start;
 	struct berth_text runtime_id, worker_id, host_id;
+	struct berth_text after; /* of list_workers: RUNTIME/WORKER behind which it goes on; absent: from the start */
+	uint64_t deadline_ns;    /* of services_monotonic_ns, for the adapters; 0: none */
+	bool with_workspace;     /* lists also say of which workspace they are, their limit and their source */
 	union request_block block; /* for the adapter, but for lists */
 };
 
@@ -46,6 +49,11 @@ struct request {
  * what and where in error; request->id is set as soon as it is known. */
 int request_parse(struct berth_text line, uint64_t limit, struct buffer *scratch, struct request *request,
 		  struct error *error);
+
+/* Reads the rest of a request whose members from op to after have been set, all else zero: what the batch protocol has
+ * under the key request is body, absent where there is none. Of a stop it may leave out the worker_id, and must not have
+ * another. Returns as request_parse, with the same errors. */
+int request_complete(struct request *request, struct berth_text body, struct buffer *scratch, struct error *error);
 
 /* Appends the id as an answer gives it back: a number to the letter, a string with
  * no more escapes than needed. */

@@ -328,6 +328,7 @@ enum status setup_start(struct setup *setup)
 	if (rc < 0)
 		return complain(STATUS_SETUP, "%s", error.text);
 	setup->inventory.registry.limit = (uint64_t)settings_number(setup->config.settings, "limit_items");
+	setup->inventory.registry.workspace_id = workspace.id;
 	status = select_adapters(setup);
 	if (status == STATUS_DONE)
 		setup->n_missing = inventory_start(&setup->inventory, &workspace);
