@@ -510,6 +510,7 @@ static enum call_result judge(struct call *call)
 enum call_result call_run(struct call *call)
 {
 	struct instance *instance = call->instance;
+	enum call_result result;
 
 	call->base.size = sizeof call->base;
 	call->base.services = &instance->services.base;
@@ -519,7 +520,11 @@ enum call_result call_run(struct call *call)
 	call->returned = invoke(call);
 	if (instance->lock)
 		pthread_mutex_unlock(instance->lock);
-	return judge(call);
+	result = judge(call);
+	atomic_fetch_add_explicit(&instance->n_calls[call->operation], 1, memory_order_relaxed);
+	if (result == CALL_FAILED)
+		atomic_fetch_add_explicit(&instance->n_failed[call->operation], 1, memory_order_relaxed);
+	return result;
 }
 
 void call_fini(struct call *call)

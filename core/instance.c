@@ -202,6 +202,7 @@ int instance_open(struct adapter *adapter, const char *name, const cJSON *settin
 
 	if (!instance)
 		return failure_set(failure, FAILURE_NO_MEMORY, "memory", "none");
+	instance->n_refs = 1;
 	pthread_mutex_init(&instance->own_lock, NULL);
 	instance->name = strdup(name);
 	if (!instance->name)
@@ -221,9 +222,15 @@ int instance_open(struct adapter *adapter, const char *name, const cJSON *settin
 	return 0;
 }
 
+struct instance *instance_ref(struct instance *instance)
+{
+	instance->n_refs++;
+	return instance;
+}
+
 void instance_close(struct instance *instance)
 {
-	if (!instance)
+	if (!instance || --instance->n_refs > 0)
 		return;
 	if (instance->opened && instance->adapter->ops.close) {
 		/* Other instances of the adapter may be at work. */

@@ -6,8 +6,10 @@
 #include <berth/adapter.h>
 #include <cjson/cJSON.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
+#include "core/call.h"
 #include "core/loader.h"
 #include "core/services.h"
 #include "core/wire.h"
@@ -19,6 +21,7 @@ struct workspace {
 };
 
 struct instance {
+	unsigned n_refs;
 	char *name;
 	const struct adapter *adapter;
 	void *state; /* the adapter's */
@@ -31,6 +34,7 @@ struct instance {
 	void *kept;                     /* memory of its texts */
 	pthread_mutex_t own_lock;
 	pthread_mutex_t *lock; /* held around each call; NULL: any thread may call */
+	atomic_uint_fast64_t n_calls[N_OPERATIONS], n_failed[N_OPERATIONS]; /* since it was opened */
 };
 
 /* Opens an instance of a loaded adapter. settings: of its drop-in, of which runtime_id
@@ -38,7 +42,10 @@ struct instance {
 int instance_open(struct adapter *adapter, const char *name, const cJSON *settings, const struct workspace *workspace,
 		  struct instance **instancep, struct failure *failure);
 
-/* Ends an instance; no call of it is running or will be made. NULL is let pass. [set-up] */
+/* One more that will close it. [set-up] */
+struct instance *instance_ref(struct instance *instance);
+
+/* The last of those who have it ends it; no call of it is running or will be made then. NULL is let pass. [set-up] */
 void instance_close(struct instance *instance);
 
 #endif

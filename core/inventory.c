@@ -82,11 +82,45 @@ bool inventory_is_required(const struct inventory_entry *entry)
 	return entry->dropin.required || entry->demanded;
 }
 
+const struct inventory_entry *inventory_find(const struct inventory *inventory, const char *name)
+{
+	for (size_t i = 0; i < inventory->n_entries; i++)
+		if (strcmp(inventory->entries[i].dropin.name, name) == 0)
+			return &inventory->entries[i];
+	return NULL;
+}
+
+/* Whether settings are there with the same values, of those that an instance is made by. */
+static bool has_all(const cJSON *settings, const cJSON *others)
+{
+	const cJSON *other;
+
+	cJSON_ArrayForEach(other, others) {
+		const char *key = other->string;
+
+		if ((strncmp(key, "options.", 8) == 0 || strcmp(key, "adapter") == 0 || strcmp(key, "runtime_id") == 0 ||
+		     strcmp(key, "sha256") == 0) &&
+		    !cJSON_Compare(settings_value(settings, key), settings_value(others, key), true))
+			return false;
+	}
+	return true;
+}
+
+/* The instance that would be opened just so again; NULL where there is none. */
+static struct instance *unchanged(const struct inventory *before, const struct dropin *dropin)
+{
+	const struct inventory_entry *entry = before ? inventory_find(before, dropin->name) : NULL;
+
+	if (!entry || !has_all(entry->dropin.settings, dropin->settings) || !has_all(dropin->settings, entry->dropin.settings))
+		return NULL;
+	return entry->instance;
+}
+
 static int start(struct inventory *inventory, struct inventory_entry *entry, const struct workspace *workspace,
 		 struct failure *failure)
 {
 	const cJSON *settings = entry->dropin.settings;
-	struct instance *instance;
+	struct instance *instance = unchanged(inventory->before, &entry->dropin);
 	struct adapter *adapter;
 	int rc;
 
@@ -95,7 +129,10 @@ static int start(struct inventory *inventory, struct inventory_entry *entry, con
 	if (rc < 0)
 		return rc;
 	entry->adapter = adapter;
-	rc = instance_open(adapter, entry->dropin.name, settings, workspace, &instance, failure);
+	if (instance)
+		instance_ref(instance);
+	else
+		rc = instance_open(adapter, entry->dropin.name, settings, workspace, &instance, failure);
 	if (rc < 0)
 		return rc;
 	rc = registry_add(&inventory->registry, instance);

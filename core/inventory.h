@@ -13,7 +13,7 @@ struct inventory_entry {
 	struct dropin dropin;
 	bool demanded;                   /* it must serve, whatever the files say */
 	const struct adapter *adapter;   /* NULL: not loaded */
-	const struct instance *instance; /* NULL: not in the registry, which owns it */
+	struct instance *instance;       /* NULL: not in the registry, which owns it */
 	char *file;                      /* the plugin that was meant; NULL: none was found */
 };
 
@@ -29,6 +29,7 @@ struct inventory {
 	struct registry registry;
 	struct inventory_entry *entries; /* in the order in which they are to stand */
 	size_t n_entries;
+	const struct inventory *before; /* whose instances are taken over where nothing about them changes; NULL: none */
 };
 
 /* What is used where nothing is configured; ends with a NULL. */
@@ -43,13 +44,16 @@ int inventory_add(struct inventory *inventory, struct dropin *dropin);
 /* Demands that an instance serves; -ENOENT where it has not been added. */
 int inventory_require(struct inventory *inventory, const char *name);
 
-/* Loads and opens the instances that are enabled and enters them in the registry; what
- * fails has its reasons in its drop-in, and so has what opens but cannot serve. Returns
- * how many required instances do not serve. [set-up] */
+/* Loads and opens the instances that are enabled, or takes them over, and enters them in
+ * the registry; what fails has its reasons in its drop-in, and so has what opens but
+ * cannot serve. Returns how many required instances do not serve. [set-up] */
 size_t inventory_start(struct inventory *inventory, const struct workspace *workspace);
 
 enum inventory_state inventory_state(const struct inventory_entry *entry);
 bool inventory_is_required(const struct inventory_entry *entry);
+
+/* The entry of that name; NULL where there is none. */
+const struct inventory_entry *inventory_find(const struct inventory *inventory, const char *name);
 
 /* How many instances that are enabled do not serve. */
 size_t inventory_n_failed(const struct inventory *inventory);

@@ -395,6 +395,14 @@ int loader_load(struct loader *loader, const char *id, const char *sha256, struc
 	return 0;
 }
 
+void loader_move(struct loader *from, struct loader *to)
+{
+	to->ready = from->ready;
+	to->adapters = from->adapters;
+	from->ready = false;
+	from->adapters = NULL;
+}
+
 void loader_fini(struct loader *loader)
 {
 	for (struct adapter *adapter = loader->adapters, *next; adapter; adapter = next) {

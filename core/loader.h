@@ -43,6 +43,9 @@ int loader_add_dir(struct loader *loader, const char *dir, struct error *error);
 int loader_load(struct loader *loader, const char *id, const char *sha256, struct adapter **adapterp, char **filep,
 		struct failure *failure);
 
+/* Makes the adapters those of another loader, which has been zeroed or knows none, and leaves the directories. [set-up] */
+void loader_move(struct loader *from, struct loader *to);
+
 /* Forgets the adapters; their code stays in the process. No instance may be left. */
 void loader_fini(struct loader *loader);
 

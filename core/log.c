@@ -6,11 +6,12 @@
 #include "core/log.h"
 
 #include <berth/adapter.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-static int lowest = BERTH_LOG_WARNING;
+static atomic_int lowest = BERTH_LOG_WARNING;
 
 void log_set_level(int level)
 {

@@ -5,7 +5,7 @@
 
 #include <stdarg.h>
 
-/* Lines below this urgency are not written; BERTH_LOG_WARNING to begin with. [set-up] */
+/* Lines below this urgency are not written; BERTH_LOG_WARNING to begin with. [any thread] */
 void log_set_level(int level);
 
 /* The urgency that is called debug, info, warning or error; 0 for anything else. */

@@ -17,6 +17,7 @@
 #include "core/cleanup.h"
 #include "core/log.h"
 #include "core/settings.h"
+#include "core/text.h"
 #include "inline/workspace_label.h"
 
 /* ---- Settings ---- */
@@ -313,14 +314,15 @@ static struct workspace workspace_of(const struct setup *setup)
 	};
 }
 
-enum status setup_start(struct setup *setup)
+/* With a loader that is ready. */
+static enum status start(struct setup *setup)
 {
 	struct loader *loader = &setup->inventory.loader;
 	struct workspace workspace = workspace_of(setup);
 	enum status status = STATUS_DONE;
 	struct error error;
 	const cJSON *dir;
-	int rc = loader_init(loader, &error);
+	int rc = 0;
 
 	cJSON_ArrayForEach(dir, settings_value(setup->config.settings, "adapter_dirs"))
 		if (rc == 0)
@@ -333,6 +335,33 @@ enum status setup_start(struct setup *setup)
 	if (status == STATUS_DONE)
 		setup->n_missing = inventory_start(&setup->inventory, &workspace);
 	return status;
+}
+
+enum status setup_start(struct setup *setup)
+{
+	struct error error;
+
+	if (loader_init(&setup->inventory.loader, &error) < 0)
+		return complain(STATUS_SETUP, "%s", error.text);
+	return start(setup);
+}
+
+enum status setup_restart(struct setup *setup, struct setup *before)
+{
+	struct workspace now = workspace_of(before), next = workspace_of(setup);
+	enum status status;
+
+	if (text_equal(now.id, next.id) && text_equal(now.root, next.root) && text_equal(now.data_dir, next.data_dir))
+		setup->inventory.before = &before->inventory;
+	loader_move(&before->inventory.loader, &setup->inventory.loader);
+	status = start(setup);
+	setup->inventory.before = NULL;
+	return status;
+}
+
+void setup_give_back(struct setup *setup, struct setup *before)
+{
+	loader_move(&setup->inventory.loader, &before->inventory.loader);
 }
 
 void setup_log_failures(const struct setup *setup)

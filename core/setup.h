@@ -32,6 +32,11 @@ enum status setup_load(struct setup *setup, const struct options *options);
 /* Selects the adapters, loads and opens them. */
 enum status setup_start(struct setup *setup);
 
+/* The same beside a set-up that serves, from which it takes over the loader, and the instances that nothing has changed
+ * about. Where it is not what one wants, setup_give_back gives the loader back. */
+enum status setup_restart(struct setup *setup, struct setup *before);
+void setup_give_back(struct setup *setup, struct setup *before);
+
 /* Logs what is wrong with the host's own settings. */
 void setup_log_failures(const struct setup *setup);
 
