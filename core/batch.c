@@ -7,18 +7,21 @@
 #include "core/batch.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "core/cleanup.h"
 #include "core/io.h"
+#include "core/services.h"
 
 enum {
 	READ_SIZE = 64 << 10,
 	FLUSH_SIZE = 1 << 20, /* answers are written once they are this long */
 };
 
-void batch_answer(struct registry *registry, struct berth_text line, struct buffer *scratch, struct buffer *out)
+static void answer(struct registry *registry, uint64_t deadline_ns, struct berth_text line, struct buffer *scratch,
+		   struct buffer *out)
 {
 	static const char no_memory[] = "{\"error\":{\"kind\":\"out_of_memory\"}}";
 	struct request request;
@@ -29,6 +32,7 @@ void batch_answer(struct registry *registry, struct berth_text line, struct buff
 	if (!buffer_reserve(out, sizeof no_memory))
 		return;
 	rc = request_parse(line, registry->limit ? registry->limit : REQUEST_DEFAULT_LIMIT, scratch, &request, &error);
+	request.deadline_ns = deadline_ns;
 	if (request.id.ptr) {
 		buffer_append_string(out, "{\"id\":");
 		request_write_id(&request, out);
@@ -48,132 +52,156 @@ void batch_answer(struct registry *registry, struct berth_text line, struct buff
 	}
 }
 
-struct batch {
-	struct registry *registry;
-	int in_fd, out_fd;
-	size_t line_max;
-	struct buffer in, out, scratch;
-	size_t answered; /* bytes of in */
-	size_t searched; /* bytes of in that have no newline behind answered */
-	bool skipping;   /* in the middle of a line that is too long */
-};
+void batch_answer(struct registry *registry, struct berth_text line, struct buffer *scratch, struct buffer *out)
+{
+	answer(registry, 0, line, scratch, out);
+}
 
-static void batch_fini(struct batch *batch)
+void batch_fini(struct batch *batch)
 {
 	buffer_fini(&batch->in);
 	buffer_fini(&batch->out);
 	buffer_fini(&batch->scratch);
 }
 
-static int flush(struct batch *batch, struct error *error)
+static bool is_blank(struct berth_text line)
 {
-	int rc;
-
-	if (batch->out.failed)
-		return error_set(error, -ENOMEM, "no memory for an answer");
-	rc = io_write_all(batch->out_fd, batch->out.data, batch->out.len);
-	buffer_cut(&batch->out, 0);
-	return rc < 0 ? error_set(error, rc, "standard output: %s", strerror(-rc)) : 0;
-}
-
-static int answer_line(struct batch *batch, struct berth_text line, struct error *error)
-{
-	static const char space[] = " \t\r";
 	size_t i = 0;
 
-	while (i < line.len && line.ptr[i] && strchr(space, line.ptr[i]))
+	while (i < line.len && line.ptr[i] && strchr(" \t\r", line.ptr[i]))
 		i++;
-	if (i == line.len)
-		return 0;
-	batch_answer(batch->registry, line, &batch->scratch, &batch->out);
-	buffer_append_char(&batch->out, '\n');
-	return batch->out.len >= FLUSH_SIZE ? flush(batch, error) : 0;
+	return i == line.len;
 }
 
-static int refuse_line(struct batch *batch, struct error *error)
+static void refuse_line(struct batch *batch)
 {
-	struct error why;
+	char message[64];
 
-	error_set(&why, 0, "line: longer than %zu bytes", batch->line_max);
-	registry_answer_bad_request(&batch->out, &why);
-	buffer_append_char(&batch->out, '\n');
-	return flush(batch, error);
+	buffer_append_string(&batch->out, "{\"error\":{\"kind\":\"");
+	buffer_append_string(&batch->out, batch->too_long);
+	snprintf(message, sizeof message, "line: longer than %zu bytes", batch->line_max);
+	buffer_append_string(&batch->out, "\",\"message\":\"");
+	buffer_append_string(&batch->out, message);
+	buffer_append_string(&batch->out, "\"}}\n");
 }
 
-/* Answers the complete lines that have been read. */
-static int answer_lines(struct batch *batch, struct error *error)
+static void answer_line(struct batch *batch, struct registry *registry, struct berth_text line)
+{
+	if (line.len > batch->line_max) {
+		refuse_line(batch);
+	} else if (!is_blank(line)) {
+		answer(registry, batch->deadline_ns, line, &batch->scratch, &batch->out);
+		buffer_append_char(&batch->out, '\n');
+	}
+}
+
+/* Forgets what has been answered, and all of a line that is too long. */
+static void forget_answered(struct batch *batch)
 {
 	struct buffer *in = &batch->in;
-	char *newline;
-	int rc = 0;
 
-	while (rc == 0 && (newline = memchr(in->data + batch->searched, '\n', in->len - batch->searched))) {
-		struct berth_text line = { in->data + batch->answered, 0 };
-
-		line.len = (size_t)(newline - line.ptr);
-		batch->answered = batch->searched = (size_t)(newline + 1 - in->data);
-		if (!batch->skipping)
-			rc = line.len > batch->line_max ? refuse_line(batch, error) : answer_line(batch, line, error);
-		batch->skipping = false;
-	}
 	if (batch->answered > 0) {
 		memmove(in->data, in->data + batch->answered, in->len - batch->answered);
 		buffer_cut(in, in->len - batch->answered);
 		batch->answered = 0;
 	}
 	batch->searched = in->len;
-	if (rc == 0 && in->len > batch->line_max && !batch->skipping) {
-		rc = refuse_line(batch, error);
+	if (in->len > batch->line_max && !batch->skipping) {
+		refuse_line(batch);
 		batch->skipping = true;
 	}
 	if (batch->skipping)
 		batch->searched = in->len = 0;
-	return rc;
+}
+
+int batch_answer_lines(struct batch *batch, struct registry *registry, bool ended, size_t enough, uint64_t until_ns)
+{
+	struct buffer *in = &batch->in;
+	char *newline;
+
+	while (batch->searched < in->len &&
+	       (newline = memchr(in->data + batch->searched, '\n', in->len - batch->searched))) {
+		struct berth_text line = { in->data + batch->answered, 0 };
+
+		if (batch->out.failed || in->failed)
+			return -ENOMEM;
+		if (batch->out.len >= enough || (until_ns > 0 && batch->out.len > 0 && services_monotonic_ns() >= until_ns))
+			return 1;
+		line.len = (size_t)(newline - line.ptr);
+		batch->answered = batch->searched = (size_t)(newline + 1 - in->data);
+		if (!batch->skipping)
+			answer_line(batch, registry, line);
+		batch->skipping = false;
+	}
+	forget_answered(batch);
+	if (ended && in->len > 0) {
+		answer_line(batch, registry, (struct berth_text){ in->data, in->len });
+		batch->searched = in->len = 0;
+	}
+	return batch->out.failed || in->failed ? -ENOMEM : 0;
+}
+
+/* ---- Between descriptors ---- */
+
+struct pipe {
+	struct batch batch;
+	int in_fd, out_fd;
+};
+
+static void pipe_fini(struct pipe *pipe)
+{
+	batch_fini(&pipe->batch);
+}
+
+static int flush(struct pipe *pipe, struct error *error)
+{
+	int rc = io_write_all(pipe->out_fd, pipe->batch.out.data, pipe->batch.out.len);
+
+	buffer_cut(&pipe->batch.out, 0);
+	return rc < 0 ? error_set(error, rc, "standard output: %s", strerror(-rc)) : 0;
 }
 
 /* Reads what there is: 1 if something came, 0 at the end, or a negative errno. */
-static int fill(struct batch *batch, struct error *error)
+static int fill(struct pipe *pipe, struct error *error)
 {
-	char *end = buffer_reserve(&batch->in, READ_SIZE);
+	char *end = buffer_reserve(&pipe->batch.in, READ_SIZE);
 	ssize_t n;
 
 	if (!end)
 		return error_set(error, -ENOMEM, "no memory for a line");
 	do {
-		n = read(batch->in_fd, end, READ_SIZE);
+		n = read(pipe->in_fd, end, READ_SIZE);
 		if (n < 0 && errno == EAGAIN) {
-			struct pollfd wait = { .fd = batch->in_fd, .events = POLLIN };
+			struct pollfd wait = { .fd = pipe->in_fd, .events = POLLIN };
 
 			poll(&wait, 1, -1);
 		}
 	} while (n < 0 && (errno == EINTR || errno == EAGAIN));
 	if (n < 0)
 		return error_set(error, -errno, "standard input: %s", strerror(errno));
-	batch->in.len += (size_t)n;
+	pipe->batch.in.len += (size_t)n;
 	return n > 0;
 }
 
 int batch_run(struct registry *registry, int in_fd, int out_fd, size_t line_max, struct error *error)
 {
-	CLEANUP(batch_fini) struct batch batch = {
-		.registry = registry,
+	CLEANUP(pipe_fini) struct pipe pipe = {
+		.batch = { .line_max = line_max, .too_long = "bad_request" },
 		.in_fd = in_fd,
 		.out_fd = out_fd,
-		.line_max = line_max,
 	};
-	int more, rc;
+	int more, left, rc;
 
 	do {
-		more = fill(&batch, error);
+		more = fill(&pipe, error);
 		if (more < 0)
 			return more;
-		rc = answer_lines(&batch, error);
-		if (rc == 0 && !more && batch.in.len > 0)
-			rc = answer_line(&batch, (struct berth_text){ batch.in.data, batch.in.len }, error);
-		if (rc == 0)
-			rc = flush(&batch, error);
-		if (rc < 0)
-			return rc;
-	} while (more);
-	return 0;
+		do {
+			left = batch_answer_lines(&pipe.batch, registry, !more, FLUSH_SIZE, 0);
+			if (left < 0)
+				return error_set(error, left, "no memory for an answer");
+			rc = flush(&pipe, error);
+		} while (rc == 0 && left > 0);
+	} while (rc == 0 && more);
+	return rc;
 }

@@ -4,9 +4,22 @@
 #define BERTH_CORE_LOG_H
 
 #include <stdarg.h>
+#include <stdbool.h>
+
+#include "core/buffer.h"
 
 /* Lines below this urgency are not written; BERTH_LOG_WARNING to begin with. [any thread] */
 void log_set_level(int level);
+
+/* Whether lines are JSON objects with time, level, name and message, instead of text. [any thread] */
+void log_set_json(bool json);
+
+/* For lines that say more than a text: whether they are wanted, and how; the beginning of an object, up to its level;
+ * and writing it, with its end and its newline. [any thread] */
+bool log_wants(int level);
+bool log_is_json(void);
+void log_open_json(struct buffer *line, int level);
+void log_put(const struct buffer *line);
 
 /* The urgency that is called debug, info, warning or error; 0 for anything else. */
 int log_level(const char *name);

@@ -20,6 +20,7 @@
 #include "core/json_writer.h"
 #include "core/options.h"
 #include "core/report.h"
+#include "core/serve/serve.h"
 #include "core/setup.h"
 #include "core/status.h"
 #include "core/table.h"
@@ -309,6 +310,16 @@ static enum status run_batch(struct program *program)
 	return STATUS_DONE;
 }
 
+static enum status run_serve(struct program *program)
+{
+#ifdef HAVE_MICROHTTPD
+	return serve_run(&program->setup);
+#else
+	(void)program;
+	return complain(STATUS_SETUP, "serve: this berth was built without libmicrohttpd; install it and build berth again");
+#endif
+}
+
 /* What a plugin says of itself. Nothing of it is run, and nothing configured matters. */
 static enum status run_inspect(struct program *program)
 {
@@ -387,6 +398,8 @@ static enum status run_command(struct program *program)
 	inventory_log_failures(&program->setup.inventory);
 	if (program->setup.n_missing > 0)
 		return STATUS_SETUP;
+	if (command == COMMAND_SERVE)
+		return run_serve(program);
 	return command == COMMAND_BATCH ? run_batch(program) : run_request(program);
 }
 

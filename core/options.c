@@ -38,6 +38,7 @@ static const struct {
 	[COMMAND_CHECK] = { "check", "", 0, 0, "find all that is wrong with the configuration" },
 	[COMMAND_CONFIG] = { "config", "", 0, 0, "show the settings, and where each comes from" },
 	[COMMAND_BATCH] = { "batch", "", 0, 0, "answer JSON requests, one a line, on standard input" },
+	[COMMAND_SERVE] = { "serve", "", 0, 0, "answer requests over HTTP until it is told to end" },
 	[COMMAND_CONFORMANCE] = { "conformance", "FILE.so", 1, 0, "check an adapter against the contract" },
 	[COMMAND_NEW_ADAPTER] = { "new-adapter", "NAME", 1, 0, "make a project with an adapter to begin with" },
 };
@@ -53,7 +54,7 @@ enum action {
 	SET_STRING,
 	SET_NUMBER,
 	SET_FLAG,
-	ADD_STRING, /* to a list whose length follows behind the number of its offset */
+	ADD_STRING, /* to a list */
 };
 
 struct list {
@@ -94,6 +95,22 @@ static const struct row {
 	OPTION("system", NULL, SET_FLAG, system, BIT(COMMAND_INPUT), "as system input instead of the user's"),
 	OPTION("start", "N", SET_NUMBER, start, BIT(COMMAND_TRANSCRIPT), "index of the first item; default: 0"),
 	OPTION("cursor", "C", SET_STRING, cursor, BIT(COMMAND_EVENTS), "where to go on; default: the first that is kept"),
+	OPTION("socket", "PATH", SET_STRING, socket, BIT(COMMAND_SERVE), "the Unix socket; default: berth.sock in\n"
+		"$RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR/berth"),
+	OPTION("listen", "ADDRESS:PORT", ADD_STRING, listen, BIT(COMMAND_SERVE), "also on TCP; may be given several times"),
+	OPTION("token-file", "FILE", SET_STRING, token_file, BIT(COMMAND_SERVE), "bearer tokens for TCP: read TOKEN or\n"
+		"write TOKEN on each line"),
+	OPTION("tls-cert", "FILE", SET_STRING, tls_cert, BIT(COMMAND_SERVE), "TLS on TCP: the certificate, with its chain"),
+	OPTION("tls-key", "FILE", SET_STRING, tls_key, BIT(COMMAND_SERVE), "its private key"),
+	OPTION("tls-client-ca", "FILE", SET_STRING, tls_client_ca, BIT(COMMAND_SERVE), "who must have signed clients' certificates"),
+	OPTION("allow-host", "NAME", ADD_STRING, allow_hosts, BIT(COMMAND_SERVE), "another name that Host may have;\n"
+		"may be given several times"),
+	OPTION("allow-origin", "ORIGIN", ADD_STRING, allow_origins, BIT(COMMAND_SERVE), "a web page's origin that may ask;\n"
+		"may be given several times"),
+	OPTION("max-connections", "N", SET_NUMBER, max_connections, BIT(COMMAND_SERVE), "how many at once; default: 2048"),
+	OPTION("request-timeout", "SECONDS", SET_NUMBER, request_timeout, BIT(COMMAND_SERVE), "for a request to come, and to be\n"
+		"answered; default: 30"),
+	OPTION("log-format", "FORMAT", SET_STRING, log_format, BIT(COMMAND_SERVE), "text or json; default: text"),
 	OPTION("version", NULL, SET_FLAG, version, ALL, "print the version"),
 	OPTION("help", NULL, SET_FLAG, help, ALL, "print this"),
 };
@@ -104,9 +121,18 @@ enum { N_ROWS = sizeof rows / sizeof *rows };
 
 static struct list list_at(struct options *options, size_t offset)
 {
-	if (offset == offsetof(struct options, adapter_dirs))
+	switch (offset) {
+	case offsetof(struct options, adapter_dirs):
 		return (struct list){ &options->adapter_dirs, &options->n_adapter_dirs };
-	return (struct list){ &options->required, &options->n_required };
+	case offsetof(struct options, listen):
+		return (struct list){ &options->listen, &options->n_listen };
+	case offsetof(struct options, allow_hosts):
+		return (struct list){ &options->allow_hosts, &options->n_allow_hosts };
+	case offsetof(struct options, allow_origins):
+		return (struct list){ &options->allow_origins, &options->n_allow_origins };
+	default:
+		return (struct list){ &options->required, &options->n_required };
+	}
 }
 
 static int apply(struct options *options, const struct row *row, const char *argument, struct error *error)
@@ -211,6 +237,14 @@ static int parse_command(int argc, char **argv, struct options *options, struct 
 	return 0;
 }
 
+/* Of a number that has been checked, or was not given. */
+static bool is_within(const char *number, unsigned long long min, unsigned long long max)
+{
+	unsigned long long value = number ? strtoull(number, NULL, 10) : min;
+
+	return value >= min && value <= max;
+}
+
 static int check_combinations(const struct options *options, struct error *error)
 {
 	for (size_t i = 0; i < N_ROWS; i++)
@@ -220,6 +254,14 @@ static int check_combinations(const struct options *options, struct error *error
 	if (options->log_level && log_level(options->log_level) == 0)
 		return error_set(error, -EINVAL, "--log-level %.60s: debug, info, warning or error is expected",
 				 options->log_level);
+	if (options->log_format && strcmp(options->log_format, "text") != 0 && strcmp(options->log_format, "json") != 0)
+		return error_set(error, -EINVAL, "--log-format %.60s: text or json is expected", options->log_format);
+	if (!is_within(options->request_timeout, 1, 86400))
+		return error_set(error, -EINVAL, "--request-timeout %s: 1 to 86400 seconds are expected", options->request_timeout);
+	if (!is_within(options->max_connections, 1, 100000))
+		return error_set(error, -EINVAL, "--max-connections %s: 1 to 100000 are expected", options->max_connections);
+	if (!options->tls_cert != !options->tls_key || (options->tls_client_ca && !options->tls_cert))
+		return error_set(error, -EINVAL, "serve: --tls-cert and --tls-key go together, and --tls-client-ca with them");
 	if (options->companion + options->orchestrator + (options->ticket != NULL) > 1)
 		return error_set(error, -EINVAL, "spawn: only one of --companion, --orchestrator and --ticket is expected");
 	if (!options->ticket != !options->role)
@@ -248,9 +290,13 @@ int options_parse(int argc, char **argv, struct options *options, struct error *
 
 void options_fini(struct options *options)
 {
-	free(options->adapter_dirs);
-	free(options->required);
-	options->adapter_dirs = options->required = NULL;
+	for (size_t i = 0; i < N_ROWS; i++)
+		if (rows[i].action == ADD_STRING) {
+			struct list list = list_at(options, rows[i].offset);
+
+			free(*list.strings);
+			*list.strings = NULL;
+		}
 }
 
 /* ---- Help ---- */

@@ -25,6 +25,7 @@ enum command {
 	COMMAND_CHECK,
 	COMMAND_CONFIG,
 	COMMAND_BATCH,
+	COMMAND_SERVE,
 	COMMAND_CONFORMANCE, /* this and the next have a program of their own */
 	COMMAND_NEW_ADAPTER,
 	N_COMMANDS,
@@ -38,10 +39,12 @@ struct options {
 	char *arguments[ARGUMENTS_MAX]; /* of the command; NULL where one that may be left out is */
 	char **own_arguments; /* of a command with its own program, from the command on; NULL: it is none */
 	const char *workspace_root, *workspace_id, *data_dir, *adapters, *config_root, *log_level;
-	const char **adapter_dirs, **required; /* lists; to be freed */
-	size_t n_adapter_dirs, n_required;
+	const char **adapter_dirs, **required, **listen, **allow_hosts, **allow_origins; /* lists; to be freed */
+	size_t n_adapter_dirs, n_required, n_listen, n_allow_hosts, n_allow_origins;
 	const char *limit, *start, *segments; /* checked: whole numbers of 64 bits */
 	const char *cursor, *host, *ticket, *role, *name, *request;
+	const char *socket, *token_file, *tls_cert, *tls_key, *tls_client_ca, *log_format;
+	const char *max_connections, *request_timeout; /* checked, as limit */
 	bool json, companion, orchestrator, force, system;
 	bool help, version; /* one of them is all that is wanted */
 };

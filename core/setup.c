@@ -196,6 +196,16 @@ static enum status find_config(const struct setup *setup, struct config_paths *p
 	return STATUS_DONE;
 }
 
+/* A service tells what it answers, unless it is told otherwise. */
+static int wanted_log_level(const struct setup *setup)
+{
+	const cJSON *settings = setup->config.settings;
+
+	if (setup->options->command == COMMAND_SERVE && strcmp(settings_origin(settings, "log_level"), "built-in") == 0)
+		return BERTH_LOG_INFO;
+	return log_level(settings_string(settings, "log_level"));
+}
+
 enum status setup_load(struct setup *setup, const struct options *options)
 {
 	CLEANUP(config_paths_fini) struct config_paths paths = { .vendor = NULL };
@@ -216,7 +226,7 @@ enum status setup_load(struct setup *setup, const struct options *options)
 		status = fill_in(setup);
 	}
 	if (status == STATUS_DONE)
-		log_set_level(log_level(settings_string(setup->config.settings, "log_level")));
+		log_set_level(wanted_log_level(setup));
 	return status;
 }
 

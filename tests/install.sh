@@ -91,6 +91,7 @@ grep -q '^adapter_LTLIBRARIES = ' "$scratch/build/Makefile" && plugins=$n
 	done
 	printf '%s\n' "$man/man1/berth.1" "$man/man5/berth-adapters.d.5" "$man/man5/berth.json.5"
 	printf '%s\n' "$man/man1/berth-conformance.1" "$man/man1/berth-new-adapter.1" "$man/man7/berth-adapter.7"
+	! grep -q '^#define HAVE_MICROHTTPD' "$scratch/build/config.h" || echo "$man/man8/berth-serve.8"
 	echo "$data/bash-completion/completions/berth"
 	echo "$data/zsh/site-functions/_berth"
 	echo "$data/fish/vendor_completions.d/berth.fish"

@@ -57,6 +57,8 @@ _berth_options() {
 	spawn) options+=' --companion --orchestrator --ticket --role --name --segments --request' ;;
 	stop) options+=' --force' ;;
 	input) options+=' --system' ;;
+	serve) options+=' --socket --listen --token-file --tls-cert --tls-key --tls-client-ca --allow-host --allow-origin
+		--max-connections --request-timeout --log-format' ;;
 	esac
 	printf '%s\n' "$options"
 }
@@ -75,6 +77,11 @@ _berth_argument() {
 		local IFS=$'\n'
 		_berth_files -d -- "$current"
 		;;
+	--socket | --token-file | --tls-cert | --tls-key | --tls-client-ca)
+		local IFS=$'\n'
+		_berth_files -f -- "$current"
+		;;
+	--log-format) COMPREPLY=($(compgen -W 'text json' -- "$current")) ;;
 	--log-level) COMPREPLY=($(compgen -W 'debug info warning error' -- "$current")) ;;
 	--sanitizer) COMPREPLY=($(compgen -W 'address undefined thread' -- "$current")) ;;
 	--check)
@@ -97,7 +104,7 @@ _berth_argument() {
 
 # The argument of a command; the arguments before it follow the current word.
 _berth_operand() {
-	local commands='runtimes hosts workers worker spawn stop input transcript connect-points events adapters check config batch conformance new-adapter'
+	local commands='runtimes hosts workers worker spawn stop input transcript connect-points events adapters check config batch serve conformance new-adapter'
 	local current=$1
 
 	shift
@@ -138,6 +145,8 @@ _berth() {
 			;;
 		--workspace-root | --workspace-id | --data-dir | --adapter-dir | --config-root | --adapters | --require | \
 			--log-level | --limit | --host | --ticket | --role | --name | --segments | --request | --start | --cursor | \
+			--socket | --listen | --token-file | --tls-cert | --tls-key | --tls-client-ca | --allow-host | \
+			--allow-origin | --max-connections | --request-timeout | --log-format | \
 			--options | --check | --junit | --sanitizer | --timeout)
 			if ((i + 1 == ${#_berth_line[@]} - 1)); then
 				option=$word

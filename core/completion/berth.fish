@@ -11,8 +11,9 @@ function __berth_operands
         end
         switch $word
             case --workspace-root --workspace-id --data-dir --adapters --adapter-dir --require --config-root \
-                --log-level --limit --host --ticket --role --name --segments --request --start --cursor \
-                --options --check --junit --sanitizer --timeout
+                --log-level --limit --host --ticket --role --name --segments --request --start --cursor --socket \
+                --listen --token-file --tls-cert --tls-key --tls-client-ca --allow-host --allow-origin \
+                --max-connections --request-timeout --log-format --options --check --junit --sanitizer --timeout
                 set skip 1
             case '-*'
             case '*'
@@ -110,6 +111,7 @@ complete -c berth -n __berth_no_command -a adapters -d 'list the adapters, and w
 complete -c berth -n __berth_no_command -a check -d 'report every problem of the configuration'
 complete -c berth -n __berth_no_command -a config -d 'show the settings and their origins'
 complete -c berth -n __berth_no_command -a batch -d 'answer JSON requests, one a line'
+complete -c berth -n __berth_no_command -a serve -d 'answer requests over HTTP'
 complete -c berth -n __berth_no_command -a conformance -d 'check an adapter against the contract'
 complete -c berth -n __berth_no_command -a new-adapter -d 'make a project with an adapter to begin with'
 
@@ -142,6 +144,17 @@ complete -c berth -n '__berth_at spawn' -l request -x -d 'the whole request'
 complete -c berth -n '__berth_at stop' -l force -d 'at once instead of gracefully'
 complete -c berth -n '__berth_at input' -l system -d 'as input of the system'
 complete -c berth -n '__berth_at transcript' -l start -x -d 'index of the first item'
+complete -c berth -n '__berth_at serve' -l socket -r -F -d 'the Unix socket'
+complete -c berth -n '__berth_at serve' -l listen -x -d 'also listen on TCP'
+complete -c berth -n '__berth_at serve' -l token-file -r -F -d 'bearer tokens for TCP'
+complete -c berth -n '__berth_at serve' -l tls-cert -r -F -d 'certificate, with its chain'
+complete -c berth -n '__berth_at serve' -l tls-key -r -F -d 'its private key'
+complete -c berth -n '__berth_at serve' -l tls-client-ca -r -F -d 'who must have signed the certificates of clients'
+complete -c berth -n '__berth_at serve' -l allow-host -x -d 'another name that Host may have'
+complete -c berth -n '__berth_at serve' -l allow-origin -x -d 'an origin whose pages may ask'
+complete -c berth -n '__berth_at serve' -l max-connections -x -d 'how many at once'
+complete -c berth -n '__berth_at serve' -l request-timeout -x -d 'how long a request may take'
+complete -c berth -n '__berth_at serve' -l log-format -xa 'text json' -d 'how the log is written'
 complete -c berth -n '__berth_at events' -l cursor -x -d 'where to go on'
 complete -c berth -n '__berth_at conformance' -l options -x -d 'the options of the adapter, an object'
 complete -c berth -n '__berth_at conformance' -l check -xa '(__berth_checks)' -d 'this check or profile alone'

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* HTTP: one daemon of libmicrohttpd for each listener, and what becomes of their requests. */
+#ifndef BERTH_CORE_SERVE_SERVER_H
+#define BERTH_CORE_SERVE_SERVER_H
+
+#include "core/serve/client.h"
+#include "core/serve/listener.h"
+#include "core/serve/service.h"
+
+enum { QUICK_AFTER = 64 }; /* answers, until a route counts as quick */
+
+struct server;
+
+/* A listener and its daemon. */
+struct door {
+	struct server *server;
+	struct listener *listener;
+	struct MHD_Daemon *daemon;
+	bool tls;
+	unsigned n_threads;
+	atomic_uint n_busy; /* of them, those that are in an adapter */
+};
+
+struct tls {
+	char *certificate, *key, *client_ca; /* the texts; NULL: none */
+};
+
+struct server {
+	struct service *service;
+	struct clients clients;
+	struct tls tls;
+	struct door doors[LISTENERS_MAX];
+	size_t n_doors;
+	atomic_uint quick[N_ROUTES]; /* how many answers in a row were; QUICK_AFTER: at least as many */
+};
+
+/* Begins to answer on the listeners. 0 or a negative errno; server_fini is due in any case. */
+int server_start(struct server *server, struct service *service, struct listeners *listeners,
+		 const struct options *options, struct error *error);
+
+/* Expires what has taken too long; to be called a few times a second. */
+void server_tick(struct server *server);
+
+/* Accepts no more connections. */
+void server_quiesce(struct server *server);
+
+/* Whether a request is being read or answered. */
+bool server_is_busy(struct server *server);
+
+/* Answers what waits for an adapter, and all that would from now on, with an error. */
+void server_close(struct server *server);
+
+/* Ends all connections. False where a thread is stuck in an adapter, so that it cannot be done. */
+bool server_stop(struct server *server);
+
+void server_fini(struct server *server);
+
+#endif
