@@ -40,11 +40,9 @@ enum {
 	THREADS_MAX = 8,
 	SURPLUS_MAX = 64,   /* connections beyond the most that there may be, which are told so */
 	RATE_MIN = 4 << 10, /* bytes in a second that a client must at least take or send */
-	RETRY_SECONDS = 1,
 };
 
 #define SECOND_NS UINT64_C(1000000000)
-#define IDLE_NS (60 * SECOND_NS) /* from one request's answer to the next one's head */
 
 typedef enum MHD_Result queue_function(struct MHD_Connection *connection, unsigned int status,
 				       struct MHD_Response *response);
@@ -67,6 +65,12 @@ static void set_deadline(struct client *client, uint64_t deadline_ns)
 static uint64_t time_for(const struct service *service, uint64_t from_ns, uint64_t n_bytes)
 {
 	return from_ns + service->timeout_ns + n_bytes / RATE_MIN * SECOND_NS;
+}
+
+/* From one request's answer to the end of the next one's head. */
+static uint64_t idle_ns(const struct service *service)
+{
+	return 2 * service->timeout_ns;
 }
 
 static void on_connection(void *data, struct MHD_Connection *connection, void **contextp,
@@ -95,7 +99,7 @@ static void on_connection(void *data, struct MHD_Connection *connection, void **
 			client->surplus = true;
 	}
 	if (client)
-		set_deadline(client, services_monotonic_ns() + (client->surplus ? 5 * SECOND_NS : IDLE_NS));
+		set_deadline(client, services_monotonic_ns() + idle_ns(server->service));
 }
 
 /* ---- Answers ---- */
@@ -437,7 +441,7 @@ static void on_completed(void *data, struct MHD_Connection *connection, void **c
 	atomic_fetch_sub(&exchange->service->metrics.n_active, 1);
 	if (client) {
 		client->current = NULL;
-		set_deadline(client, now_ns + IDLE_NS);
+		set_deadline(client, now_ns + idle_ns(exchange->service));
 	}
 	exchange_unref(exchange);
 	*contextp = NULL;
