@@ -30,25 +30,32 @@ static void *work(void *data)
 			pthread_cond_wait(&executor->wanted, &executor->lock);
 		}
 	}
+	executor->n_ended++;
+	pthread_cond_signal(&executor->left);
 	pthread_mutex_unlock(&executor->lock);
 	return NULL;
 }
 
 int executor_init(struct executor *executor)
 {
+	pthread_condattr_t monotonic;
+	int rc = 0;
+
 	*executor = (struct executor){ .lastp = &executor->first };
 	pthread_mutex_init(&executor->lock, NULL);
 	pthread_cond_init(&executor->wanted, NULL);
-	while (executor->n_threads < EXECUTOR_THREADS) {
-		int rc = pthread_create(&executor->threads[executor->n_threads], NULL, work, executor);
-
-		if (rc != 0) {
-			executor_fini(executor, UINT64_MAX);
-			return -rc;
-		}
-		executor->n_threads++;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&executor->left, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	while (executor->n_threads < EXECUTOR_THREADS && rc == 0) {
+		rc = pthread_create(&executor->threads[executor->n_threads], NULL, work, executor);
+		executor->n_threads += rc == 0;
 	}
-	return 0;
+	if (rc == 0)
+		return 0;
+	executor_fini(executor, UINT64_MAX);
+	return -rc;
 }
 
 bool executor_submit(struct executor *executor, struct job *job, bool must)
@@ -71,17 +78,21 @@ bool executor_submit(struct executor *executor, struct job *job, bool must)
 bool executor_fini(struct executor *executor, uint64_t deadline_ns)
 {
 	const struct timespec end = { (time_t)(deadline_ns / 1000000000), (long)(deadline_ns % 1000000000) };
+	int rc = 0;
 
 	pthread_mutex_lock(&executor->lock);
 	executor->ending = true;
 	pthread_cond_broadcast(&executor->wanted);
+	while (executor->n_ended < executor->n_threads && rc == 0)
+		rc = pthread_cond_timedwait(&executor->left, &executor->lock, &end);
 	pthread_mutex_unlock(&executor->lock);
-	for (; executor->n_threads > 0; executor->n_threads--) {
-		pthread_t thread = executor->threads[executor->n_threads - 1];
-
-		if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &end) != 0)
-			return false;
-	}
+	for (size_t i = 0; i < executor->n_threads && rc != 0; i++)
+		pthread_detach(executor->threads[i]);
+	if (rc != 0)
+		return false;
+	while (executor->n_threads > 0)
+		pthread_join(executor->threads[--executor->n_threads], NULL);
+	pthread_cond_destroy(&executor->left);
 	pthread_cond_destroy(&executor->wanted);
 	pthread_mutex_destroy(&executor->lock);
 	return true;

@@ -20,12 +20,12 @@ struct job {
 
 struct executor {
 	pthread_mutex_t lock;
-	pthread_cond_t wanted;
+	pthread_cond_t wanted, left;
 	struct job *first, **lastp;
 	size_t n_queued;
 	bool ending;
 	pthread_t threads[EXECUTOR_THREADS];
-	size_t n_threads;
+	size_t n_threads, n_ended;
 };
 
 /* 0 or a negative errno; executor_fini is due only on success. */

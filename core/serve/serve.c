@@ -24,9 +24,9 @@
 enum {
 	TICK_MS = 250,
 	/* After SIGTERM: how long requests may take, then their answers, then threads, until the process ends. */
-	DRAIN_MS = 8000,
-	CLOSE_MS = 8800,
-	END_MS = 9500,
+	DRAIN_MS = 7500,
+	CLOSE_MS = 8000,
+	END_MS = 8500,
 };
 
 #define MS_NS UINT64_C(1000000)
