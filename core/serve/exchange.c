@@ -19,14 +19,21 @@
 #include "inline/json_reader.h"
 
 enum {
+	LET_PASS_MAX = 16 << 20, /* of the body of a request that has been refused */
 	PIECE = 64 << 10,        /* of a batch's lines, and of its answers */
 	PIECE_NS = 50 * 1000000, /* how long lines are answered before the answers are sent */
 };
 
+void exchange_make_id(struct service *service, char id[EXCHANGE_ID_SIZE])
+{
+	uint64_t number = atomic_fetch_add_explicit(&service->id_next, 1, memory_order_relaxed);
+
+	snprintf(id, EXCHANGE_ID_SIZE, "%08" PRIx64 "-%" PRIx64, service->id_base & 0xffffffff, number);
+}
+
 struct exchange *exchange_new(struct service *service, const char *target)
 {
 	struct exchange *exchange = calloc(1, sizeof *exchange);
-	uint64_t number = atomic_fetch_add_explicit(&service->id_next, 1, memory_order_relaxed);
 
 	if (!exchange)
 		return NULL;
@@ -37,7 +44,7 @@ struct exchange *exchange_new(struct service *service, const char *target)
 	exchange->deadline_ns = exchange->begun_ns + service->timeout_ns;
 	exchange->spool = (struct spool)SPOOL_INIT;
 	exchange->target = strdup(target ? target : "");
-	snprintf(exchange->id, sizeof exchange->id, "%08" PRIx64 "-%" PRIx64, service->id_base & 0xffffffff, number);
+	exchange_make_id(service, exchange->id);
 	if (!exchange->target) {
 		free(exchange);
 		return NULL;
@@ -188,10 +195,18 @@ static void judge_size(struct exchange *exchange, const struct head *head)
 		return;
 	}
 	exchange->holds_batch = batch;
-	if (number.ptr && json_number_is_u64(&number, &len) && len > max) {
-		exchange->close = true;
+	if (number.ptr && json_number_is_u64(&number, &len) && len > max)
 		exchange_refuse(exchange, REFUSAL_TOO_LARGE, "body: at most %" PRIu64 " bytes are expected", max);
-	}
+}
+
+/* Whether who is refused is told so before his body has come. Most clients do not look before they have sent it, and
+ * would not see the answer at all: so that is for those who ask, and for what would take too long. */
+static bool is_hasty(const struct head *head)
+{
+	struct json_slice number = { head->content_length.ptr, head->content_length.len, false };
+	uint64_t len = 0;
+
+	return head->expects || (number.ptr && (!json_number_is_u64(&number, &len) || len > LET_PASS_MAX));
 }
 
 void exchange_judge(struct exchange *exchange, const struct head *head, const struct listener *listener)
@@ -214,13 +229,11 @@ void exchange_judge(struct exchange *exchange, const struct head *head, const st
 	if (mark)
 		query = berth_text(mark + 1);
 	if (!frame_is_clear(exchange, head) || !host_is_ours(exchange, head, listener, host))
-		return;
-	scope = scope_of(exchange, head, listener);
-	if (scope == TOKEN_NONE) {
+		scope = TOKEN_NONE;
+	else if ((scope = scope_of(exchange, head, listener)) == TOKEN_NONE)
 		exchange_refuse(exchange, REFUSAL_UNAUTHORIZED, "Authorization: Bearer and a token that is good here are expected");
-		return;
-	}
-	find_route(exchange, path);
+	if (exchange->status == 0)
+		find_route(exchange, path);
 	if (exchange->status == 0 && scope < routes[exchange->route].scope)
 		exchange_refuse(exchange, REFUSAL_FORBIDDEN, "Authorization: a token with the scope write is expected");
 	if (exchange->status == 0)
@@ -234,6 +247,8 @@ void exchange_judge(struct exchange *exchange, const struct head *head, const st
 		if (route_read_query(exchange->route, query, limit ? limit : REQUEST_DEFAULT_LIMIT, &exchange->request, &error) < 0)
 			exchange_refuse(exchange, REFUSAL_BAD_REQUEST, "%s", error.text);
 	}
+	if (exchange->status != 0 && exchange->has_body && is_hasty(head))
+		exchange->close = true;
 }
 
 /* ---- The body ---- */
@@ -244,14 +259,9 @@ void exchange_add_body(struct exchange *exchange, const char *data, size_t len)
 	uint64_t max = batch ? BATCH_BODY_MAX : BODY_MAX;
 
 	exchange->n_received += len;
-	/* What nobody will read is let pass, up to what a body may have. */
-	if (exchange->status != 0 || !(routes[exchange->route].takes & ROUTE_TAKES_BODY)) {
-		if (exchange->n_received > max)
-			exchange->close = true;
+	if (exchange->status != 0 || !(routes[exchange->route].takes & ROUTE_TAKES_BODY))
 		return;
-	}
 	if (exchange->n_received > max) {
-		exchange->close = true;
 		buffer_fini(&exchange->body);
 		spool_fini(&exchange->spool);
 		exchange_refuse(exchange, REFUSAL_TOO_LARGE, "body: at most %" PRIu64 " bytes are expected", max);

@@ -27,8 +27,11 @@ struct head {
 	struct berth_text host, origin, authorization, request_id, content_length, transfer_encoding;
 	bool doubled;   /* a header that must not be there twice is */
 	bool needs_host; /* by its version */
+	bool expects;    /* it waits for 100 Continue */
 	bool tls;
 };
+
+enum { EXCHANGE_ID_SIZE = 65 };
 
 enum exchange_stage {
 	EXCHANGE_NEW,
@@ -43,7 +46,7 @@ struct exchange {
 	struct service *service;
 	atomic_uint n_refs;
 	enum exchange_stage stage;
-	char id[65];
+	char id[EXCHANGE_ID_SIZE];
 	char method[16];
 	char *target; /* as it came, for the log; the parts in use are a copy */
 	char *parts;
@@ -68,6 +71,9 @@ struct exchange {
 	size_t batch_taken; /* bytes of its answers */
 	bool batch_done, batch_failed;
 };
+
+/* An id for a request that has none of its own. [any thread] */
+void exchange_make_id(struct service *service, char id[EXCHANGE_ID_SIZE]);
 
 /* NULL where there is no memory. target may be NULL. The caller has the one reference. */
 struct exchange *exchange_new(struct service *service, const char *target);

@@ -311,6 +311,8 @@ static enum MHD_Result take_header(void *data, enum MHD_ValueKind kind, const ch
 		take_once(head, &head->content_length, value, len);
 	else if (strcasecmp(key, "Transfer-Encoding") == 0)
 		take_once(head, &head->transfer_encoding, value, len);
+	else if (strcasecmp(key, "Expect") == 0)
+		head->expects = true;
 	else if (strcasecmp(key, "Origin") == 0)
 		head->origin = (struct berth_text){ value ? value : "", len };
 	else if (strcasecmp(key, "Authorization") == 0)
@@ -645,16 +647,18 @@ enum MHD_Result MHD_queue_response(struct MHD_Connection *connection, unsigned i
 	struct client *client = client_of(connection);
 	struct exchange *exchange = client ? client->current : NULL;
 	CLEANUP(buffer_fini) struct buffer text = { 0 }, body = { 0 };
-	char head[256];
+	char id[EXCHANGE_ID_SIZE], head[320];
 
 	(void)page;
 	if (!client)
 		return MHD_NO;
+	if (!exchange)
+		exchange_make_id(client->door->server->service, id);
 	refusal_write(&body, refusal_of_status(status), "HTTP: a request that can be read, with a head of at most %d bytes, is expected",
 		      CONNECTION_MEMORY / 2);
 	snprintf(head, sizeof head, "HTTP/1.1 %u %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
-		 "Connection: close\r\n%s%s\r\n\r\n", status, MHD_get_reason_phrase_for(status), body.len,
-		 exchange ? "X-Request-Id: " : "Cache-Control: ", exchange ? exchange->id : "no-store");
+		 "Cache-Control: no-store\r\nX-Request-Id: %s\r\nConnection: close\r\n\r\n", status,
+		 MHD_get_reason_phrase_for(status), body.len, exchange ? exchange->id : id);
 	buffer_append_string(&text, head);
 	buffer_append(&text, body.data, body.len);
 	if (!text.failed && !body.failed)
