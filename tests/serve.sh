@@ -495,4 +495,78 @@ check $? "each line of the log is an object"
 ! grep -q 'abcdefghijklmnop\|ABCDEFGHIJKLMNOP\|qrstuvwxyzabcdef' "$log"
 check $? "and no token is in it"
 end
+
+# ---- TLS ----
+
+# certificate NAME SUBJECT-ALTERNATIVE-NAME [CA]: NAME.pem and NAME.key, signed by the CA or by itself.
+certificate() {
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj "/CN=$1" \
+		-addext "subjectAltName=$2" -keyout "$scratch/$1.key" -out "$scratch/$1.pem" \
+		${3:+-CA "$scratch/$3.pem" -CAkey "$scratch/$3.key" -addext basicConstraints=critical,CA:false} 2>"$scratch/openssl"
+}
+
+tls() {
+	path=$1
+	shift
+	: >"$body"
+	status=$(curl -sS --max-time 20 --cacert "$scratch/ca.pem" -o "$body" -D "$head" -w '%{http_code}' "$@" \
+		"https://localhost:${address##*:}$path" --connect-to "localhost:${address##*:}:127.0.0.1:${address##*:}" 2>"$scratch/curl")
+}
+
+if ! command -v openssl >/dev/null || ! curl --version | grep -q '^Features:.*SSL'; then
+	echo "ok - TLS # SKIP there is no openssl, or curl has no TLS"
+	exit "$failed"
+fi
+certificate ca DNS:ca && certificate server DNS:localhost ca && certificate client DNS:client ca && certificate other DNS:client
+check $? "certificates are made"
+printf 'write ABCDEFGHIJKLMNOP\n' >"$scratch/tokens"
+for files in "--tls-cert $scratch/nowhere --tls-key $scratch/server.key" "--tls-cert $scratch/server.pem --tls-key $scratch/tokens" \
+	"--tls-cert $scratch/server.pem --tls-key $scratch/other.key"; do
+	# shellcheck disable=SC2086 # words are meant
+	refused "$scratch/nowhere" --listen 127.0.0.1:0 --token-file "$scratch/tokens" $files ||
+		refused "certificate and its key" --listen 127.0.0.1:0 --token-file "$scratch/tokens" $files
+	check $? "it does not start with $files"
+done
+start --listen 127.0.0.1:0 --listen 0.0.0.0:0 --token-file "$scratch/tokens" --tls-cert "$scratch/server.pem" \
+	--tls-key "$scratch/server.key"
+address=$(sed -n 's/^berth: listening on \(127[0-9.:]*\) with TLS/\1/p' "$log")
+[ -n "$address" ] && grep -q '^berth: listening on 0.0.0.0:[0-9]* with TLS' "$log"
+check $? "with TLS it listens on any address"
+tls /api/runtimes -H "$write" && [ "$status" = 200 ] && has local-worker-runtime
+check $? "it answers over TLS"
+tls /api/runtimes && is_error 401 unauthorized
+check $? "and wants tokens"
+tls /api/runtimes -H "$write" -H "Origin: https://localhost:${address##*:}" && [ "$status" = 200 ]
+check $? "its own origin is let in"
+tls /api/runtimes -H "$write" -H "Origin: http://localhost:${address##*:}" && is_error 403 forbidden
+check $? "without TLS it would be another"
+tls "/api/runtimes?$(head -c 30000 /dev/zero | tr '\0' x)" -H "$write" && is_error 414 too_large
+check $? "what cannot be read is refused in JSON over TLS"
+seq 20000 | sed 's/.*/{"op":"list_runtimes","id":&}/' >"$scratch/batch"
+tls /api/batch -H "$write" --data-binary "@$scratch/batch" && [ "$(wc -l <"$body")" = 20000 ]
+check $? "a batch is streamed over TLS"
+! tls /api/runtimes -H "$write" --tls-max 1.1 --ciphers DEFAULT@SECLEVEL=0
+check $? "TLS 1.1 is not spoken"
+tcp /api/runtimes
+[ "$status" = 000 ]
+check $? "nor is plain HTTP"
+kill -TERM "$pid"
+ended 0
+check $? "it ends with 0"
+start --listen 127.0.0.1:0 --token-file "$scratch/tokens" --tls-cert "$scratch/server.pem" --tls-key "$scratch/server.key" \
+	--tls-client-ca "$scratch/ca.pem"
+address=$(sed -n 's/^berth: listening on \(127[0-9.:]*\) with TLS/\1/p' "$log")
+if grep -q 'without GnuTLS' "$log"; then
+	echo "ok - certificates of clients # SKIP it was built without GnuTLS"
+else
+	tls /api/runtimes -H "$write" --cert "$scratch/client.pem" --key "$scratch/client.key" && [ "$status" = 200 ]
+	check $? "a client with a certificate is let in"
+	tls /api/runtimes --cert "$scratch/client.pem" --key "$scratch/client.key" && is_error 401 unauthorized
+	check $? "but not without a token"
+	tls /api/runtimes -H "$write" && is_error 401 unauthorized
+	check $? "one without a certificate is not"
+	tls /api/runtimes -H "$write" --cert "$scratch/other.pem" --key "$scratch/other.key" && is_error 401 unauthorized
+	check $? "nor is one with a certificate of somebody else"
+fi
+end
 exit "$failed"
