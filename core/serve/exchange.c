@@ -20,6 +20,7 @@
 
 enum {
 	LET_PASS_MAX = 16 << 20, /* of the body of a request that has been refused */
+	ANSWER_USUAL = 4000, /* bytes, which most answers fit in */
 	PIECE = 64 << 10,        /* of a batch's lines, and of its answers */
 	PIECE_NS = 50 * 1000000, /* how long lines are answered before the answers are sent */
 };
@@ -386,6 +387,7 @@ void exchange_carry_out(struct exchange *exchange)
 	if (routes[exchange->route].kind == ROUTE_OF_BATCH) {
 		carry_out_batch(exchange, registry);
 	} else {
+		buffer_reserve(&exchange->result, ANSWER_USUAL);
 		registry_answer(registry, &exchange->request, &exchange->result);
 		if (exchange->result.failed)
 			exchange->result_status = refusal_write(&exchange->result, REFUSAL_OUT_OF_MEMORY, "no memory for the answer");

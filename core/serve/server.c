@@ -509,7 +509,7 @@ static unsigned n_threads(void)
 {
 	long n = sysconf(_SC_NPROCESSORS_ONLN);
 
-	return n < 2 ? 2 : n > THREADS_MAX ? THREADS_MAX : (unsigned)n;
+	return n < 1 ? 2 : n >= THREADS_MAX ? THREADS_MAX : (unsigned)n + 1;
 }
 
 static int open_door(struct server *server, struct door *door, struct error *error)

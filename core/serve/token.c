@@ -7,7 +7,6 @@
 
 #include <fcntl.h>
 #include <openssl/crypto.h>
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -23,11 +22,14 @@ enum {
 	SETTLE_SECONDS = 2, /* a file that was changed as lately may change again and look the same */
 };
 
-static struct token make_token(struct berth_text text, enum token_scope scope)
+/* With an algorithm that has been fetched once, since that takes longer than the digest. Without memory the digest is
+ * none of anything. */
+static struct token make_token(const struct tokens *tokens, struct berth_text text, enum token_scope scope)
 {
 	struct token token = { .scope = scope };
 
-	SHA256((const unsigned char *)text.ptr, text.len, token.digest);
+	if (!EVP_Digest(text.ptr, text.len, token.digest, NULL, tokens->algorithm, NULL))
+		token.scope = TOKEN_NONE;
 	return token;
 }
 
@@ -73,7 +75,7 @@ static int read_line(struct tokens *tokens, struct berth_text line, unsigned num
 				 tokens->path, number, LENGTH_MIN, LENGTH_MAX);
 	if (tokens->n == TOKENS_MAX)
 		return error_set(error, -EINVAL, "%s: line %u: at most %d tokens are expected", tokens->path, number, TOKENS_MAX);
-	tokens->list[tokens->n++] = make_token(token, write ? TOKEN_WRITE : TOKEN_READ);
+	tokens->list[tokens->n++] = make_token(tokens, token, write ? TOKEN_WRITE : TOKEN_READ);
 	return 0;
 }
 
@@ -149,7 +151,7 @@ static void refresh(struct tokens *tokens)
 	next = malloc(sizeof *next);
 	if (!next)
 		return;
-	*next = (struct tokens){ .path = tokens->path };
+	*next = (struct tokens){ .path = tokens->path, .algorithm = tokens->algorithm };
 	if (read_file(next, &error) == 0) {
 		memcpy(tokens->list, next->list, sizeof tokens->list);
 		tokens->n = next->n;
@@ -164,7 +166,7 @@ static void refresh(struct tokens *tokens)
 
 enum token_scope tokens_judge(struct tokens *tokens, struct berth_text text)
 {
-	struct token token = make_token(text, TOKEN_NONE);
+	struct token token = make_token(tokens, text, TOKEN_NONE);
 
 	pthread_mutex_lock(&tokens->lock);
 	refresh(tokens);
@@ -180,6 +182,9 @@ int tokens_open(struct tokens *tokens, const char *path, struct error *error)
 {
 	tokens->path = path;
 	pthread_mutex_init(&tokens->lock, NULL);
+	tokens->algorithm = EVP_MD_fetch(NULL, "SHA256", NULL);
+	if (!tokens->algorithm)
+		return error_set(error, -ENOMEM, "no memory for tokens");
 	return read_file(tokens, error);
 }
 
@@ -187,5 +192,6 @@ void tokens_fini(struct tokens *tokens)
 {
 	if (tokens->path)
 		pthread_mutex_destroy(&tokens->lock);
+	EVP_MD_free(tokens->algorithm);
 	OPENSSL_cleanse(tokens, sizeof *tokens);
 }

@@ -4,6 +4,7 @@
 #define BERTH_CORE_SERVE_TOKEN_H
 
 #include <berth/adapter.h>
+#include <openssl/evp.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <sys/stat.h>
@@ -28,6 +29,7 @@ enum { TOKENS_MAX = 256 };
  * pass. */
 struct tokens {
 	const char *path;
+	EVP_MD *algorithm;
 	pthread_mutex_t lock;
 	struct stat seen; /* of the file when it was last read */
 	bool settled;     /* that says whether it has been changed since */
