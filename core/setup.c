@@ -212,6 +212,7 @@ enum status setup_load(struct setup *setup, const struct options *options)
 	enum status status;
 
 	setup->options = options;
+	log_set_json(options->log_format && strcmp(options->log_format, "json") == 0);
 	setup_find_stage(setup->stage);
 	status = find_config(setup, &paths);
 

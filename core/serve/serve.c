@@ -202,7 +202,6 @@ enum status serve_run(struct setup *setup)
 
 	if (!serve)
 		return complain_no_memory();
-	log_set_json(options->log_format && strcmp(options->log_format, "json") == 0);
 	rc = catch_signals(&error);
 	if (rc == 0)
 		rc = listeners_open(&serve->listeners, options, &error);
