@@ -507,6 +507,20 @@ static enum call_result judge(struct call *call)
 	return CALL_FAILED;
 }
 
+/* False where somebody else is in the adapter, and this call is not to wait for him. */
+static bool enter(struct call *call)
+{
+	pthread_mutex_t *lock = call->instance->lock;
+
+	if (!lock || (call->would_waitp && pthread_mutex_trylock(lock) == 0))
+		return true;
+	if (call->would_waitp)
+		*call->would_waitp = true;
+	else
+		pthread_mutex_lock(lock);
+	return !call->would_waitp;
+}
+
 enum call_result call_run(struct call *call)
 {
 	struct instance *instance = call->instance;
@@ -515,8 +529,8 @@ enum call_result call_run(struct call *call)
 	call->base.size = sizeof call->base;
 	call->base.services = &instance->services.base;
 	call->base.sink = &sink;
-	if (instance->lock)
-		pthread_mutex_lock(instance->lock);
+	if (!enter(call))
+		return CALL_FAILED;
 	call->returned = invoke(call);
 	if (instance->lock)
 		pthread_mutex_unlock(instance->lock);

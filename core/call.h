@@ -58,6 +58,7 @@ struct call {
 	struct berth_text after_id;      /* present: workers behind that one alone; absent once it has come */
 	const struct shape *runtime_shape; /* how a runtime is written */
 	void (*on_host)(struct call *call, struct berth_text host_id); /* for each host; may be NULL */
+	bool *would_waitp; /* set where the call would have to wait for another; NULL: it waits */
 	void (*on_answer)(struct call *call); /* when the head of the answer is there; may be NULL */
 
 	/* The outcome: */

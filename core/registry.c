@@ -143,6 +143,9 @@ void registry_answer_bad_request(struct buffer *out, const struct error *error)
 
 /* ---- Asking ---- */
 
+/* What every call has of the request that it is made for. */
+#define CALL_FOR(request) .base.deadline_ns = (request)->deadline_ns, .would_waitp = (request)->would_waitp
+
 static void add_failed(struct diagnostics *diagnostics, const struct call *call)
 {
 	/* The reason may name a path or an address, so it is in the log alone. */
@@ -188,7 +191,7 @@ static void ask_runtime(struct instance *instance, const struct request *request
 {
 	union request_block block = { .room = { 0 } };
 	struct call call = {
-		.base.deadline_ns = request->deadline_ns,
+		CALL_FOR(request),
 		.instance = instance,
 		.operation = OPERATION_RUNTIME,
 		.request = &block,
@@ -235,7 +238,7 @@ static void list_items(struct registry *registry, enum operation operation, cons
 	open_list(registry, request, out);
 	for (size_t i = 0; i < registry->n_instances && n < request->limit; i++) {
 		struct call call = {
-			.base.deadline_ns = request->deadline_ns,
+			CALL_FOR(request),
 			.instance = registry->instances[i],
 			.operation = operation,
 			.out = out,
@@ -264,7 +267,7 @@ static bool write_workers_after(struct registry *registry, size_t i, struct bert
 
 	for (bool passed = false; i < registry->n_instances && n < request->limit; i++, passed = true) {
 		struct call call = {
-			.base.deadline_ns = request->deadline_ns,
+			CALL_FOR(request),
 			.instance = registry->instances[i],
 			.operation = OPERATION_LIST_WORKERS,
 			.out = out,
@@ -340,7 +343,7 @@ static bool has_host(struct instance *instance, const struct request *request, s
 	struct buffer nowhere = { 0 };
 	struct host_search search = {
 		.call = {
-			.base.deadline_ns = request->deadline_ns,
+			CALL_FOR(request),
 			.instance = instance,
 			.operation = OPERATION_LIST_HOSTS,
 			.out = &nowhere,
@@ -369,7 +372,7 @@ static void list_workers_for_host(struct registry *registry, const struct reques
 	open_list(registry, request, out);
 	for (size_t i = 0; i < registry->n_instances && !(found && n >= request->limit); i++) {
 		struct call call = {
-			.base.deadline_ns = request->deadline_ns,
+			CALL_FOR(request),
 			.instance = registry->instances[i],
 			.operation = OPERATION_LIST_WORKERS,
 			.out = out,
@@ -402,7 +405,7 @@ static bool look_up_into(struct instance *instance, const struct request *reques
 	union request_block block = { .room = { 0 } };
 	struct diagnostics dropped = { .n = 0 };
 	struct call call = {
-		.base.deadline_ns = request->deadline_ns,
+		CALL_FOR(request),
 		.instance = instance,
 		.operation = OPERATION_WORKER,
 		.request = &block,
@@ -593,7 +596,7 @@ static void exchange(struct instance *instance, const struct request *request, s
 	struct diagnostics diagnostics = { .n = 0 };
 	struct exchange exchange = {
 		.call = {
-			.base.deadline_ns = request->deadline_ns,
+			CALL_FOR(request),
 			.instance = instance,
 			.operation = answer_forms[request->op].operation,
 			.request = &request->block,
@@ -646,7 +649,7 @@ static void connect_points(struct instance *instance, const struct request *requ
 {
 	struct diagnostics all = { .n = 0 };
 	struct call call = {
-		.base.deadline_ns = request->deadline_ns,
+		CALL_FOR(request),
 		.instance = instance,
 		.operation = OPERATION_CONNECT_POINTS,
 		.request = &request->block,

@@ -40,6 +40,8 @@ struct request {
 	struct berth_text runtime_id, worker_id, host_id;
 	struct berth_text after; /* of list_workers: RUNTIME/WORKER behind which it goes on; absent: from the start */
 	uint64_t deadline_ns;    /* of services_monotonic_ns, for the adapters; 0: none */
+	bool *would_waitp;       /* set instead of waiting for another call to the same adapter: then nothing was done,
+	                            and there is no answer; NULL: wait */
 	bool with_workspace;     /* lists also say of which workspace they are, their limit and their source */
 	union request_block block; /* for the adapter, but for lists */
 };

@@ -118,6 +118,8 @@ class Service:
         shutil.rmtree(self.config, ignore_errors=True)
         os.makedirs(self.drop_ins, 0o755)
         self.drop_in("gate", {"adapter": "gated", "options": {"gate": self.gate}})
+        if adapters == "one":
+            self.drop_in("one", {"adapter": "gated-one", "options": {"gate": self.gate}})
         self.drop_in("embedded", {})
         self.drop_in("remote-reserved", {})
         command = [BERTH, "serve", "--workspace-root", "/srv/harbour", "--data-dir", "", "--config-root", self.config]
@@ -401,6 +403,21 @@ class Tests:
         refused = [a for a in answers if a.status == 503]
         assert len(refused) == 300 - 256 and all(a.kind() == "busy" for a in refused)
         assert all(a.status == 200 for a in answers if a not in refused)
+
+    def what_has_to_wait_for_a_slow_call_does_so_out_of_the_way(self):
+        service = self.serve(adapters="one")
+        clients = [service.client() for _ in range(24)]
+        # Until they are carried out where they are read.
+        for _ in range(10):
+            assert all(c.get("/api/runtimes").status == 200 for c in clients)
+        slow = service.client()
+        slow.send("GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % WORKERS)
+        until(service.n_inside, "the call")
+        for client in clients[::2]:
+            client.send(GET)
+        assert all(c.get("/healthz").status == 200 for c in clients[1::2])
+        service.open_gate()
+        assert all(c.answer().status == 200 for c in clients[::2] + [slow])
 
     def a_request_that_is_not_answered_in_time_is_given_up(self):
         service = self.serve("--request-timeout", "1")

@@ -397,6 +397,18 @@ void exchange_carry_out(struct exchange *exchange)
 	sets_release(&exchange->service->sets, set);
 }
 
+bool exchange_try_carry_out(struct exchange *exchange)
+{
+	bool would_wait = false;
+
+	exchange->request.would_waitp = &would_wait;
+	exchange_carry_out(exchange);
+	exchange->request.would_waitp = NULL;
+	if (would_wait)
+		buffer_cut(&exchange->result, 0);
+	return !would_wait;
+}
+
 void exchange_take_result(struct exchange *exchange)
 {
 	buffer_fini(&exchange->answer);

@@ -89,6 +89,10 @@ void exchange_prepare(struct exchange *exchange);
 /* Asks the registry, or answers the next lines of a batch, into the result. */
 void exchange_carry_out(struct exchange *exchange);
 
+/* The same, of no batch, but without waiting for other calls to the same adapter: false, with nothing done, where it
+ * would have to. */
+bool exchange_try_carry_out(struct exchange *exchange);
+
 /* Makes the result the answer. */
 void exchange_take_result(struct exchange *exchange);
 

@@ -3,7 +3,8 @@
  * Two kinds of threads. The network threads, a pool for each listener, read requests and write answers and never wait
  * for anybody; a request that asks an adapter, which may block, is suspended and carried out by the executor. Handing
  * it over and back costs more than most answers, though: so a route whose last answers were all quick is carried out
- * where it was read, but never by the last thread of a pool, so that there is always one that does not wait.
+ * where it was read, but never by the last thread of a pool, so that there is always one that does not wait, and only as
+ * far as no other call to the same adapter is in the way.
  *
  * An answer that the library makes on its own, to what it cannot read, is a page of HTML, and it has no option for
  * that. But it queues that page with its own public function, which is found in the program first: the one at the end
@@ -212,6 +213,7 @@ static bool carry_out_here(struct door *door, struct exchange *exchange)
 {
 	struct server *server = door->server;
 	uint64_t since_ns;
+	bool done;
 
 	if (atomic_load_explicit(&server->quick[exchange->route], memory_order_relaxed) < QUICK_AFTER)
 		return false;
@@ -220,11 +222,12 @@ static bool carry_out_here(struct door *door, struct exchange *exchange)
 		return false;
 	}
 	since_ns = services_monotonic_ns();
-	exchange_carry_out(exchange);
+	done = exchange_try_carry_out(exchange);
 	learn(server, exchange, since_ns);
 	atomic_fetch_sub(&door->n_busy, 1);
-	exchange_take_result(exchange);
-	return true;
+	if (done)
+		exchange_take_result(exchange);
+	return done;
 }
 
 /* ---- Batches ---- */
