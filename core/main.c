@@ -11,25 +11,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "core/batch.h"
 #include "core/cleanup.h"
 #include "core/io.h"
 #include "core/json_writer.h"
+#include "core/log.h"
 #include "core/options.h"
+#include "core/relay.h"
+#include "core/remote.h"
 #include "core/report.h"
 #include "core/serve/serve.h"
 #include "core/setup.h"
 #include "core/status.h"
 #include "core/table.h"
+#include "core/terminal.h"
 #include "core/text.h"
+#include "core/watch.h"
 #include "inline/json_reader.h"
 
 struct program {
 	struct options options;
-	struct setup setup;
+	struct setup setup;     /* empty where a service is asked */
+	struct remote *remote;  /* NULL: answered here */
+	struct buffer scratch;
 	int in_fd, out_fd; /* the standard ones, out of reach of plugins */
 };
 
@@ -86,11 +92,15 @@ static void add_number(struct buffer *line, const char *key, const char *number)
 	buffer_append_string(line, number);
 }
 
-/* Of lists and transcripts: what was given, else what is configured. */
+/* Of lists and transcripts: what was given, else what is configured, here or there. */
 static void add_limit(const struct program *program, struct buffer *line)
 {
 	char number[32];
 
+	if (program->remote) {
+		add_number(line, "limit", program->options.limit);
+		return;
+	}
 	snprintf(number, sizeof number, "%.0f", settings_number(program->setup.config.settings, "limit_items"));
 	add_number(line, "limit", program->options.limit ? program->options.limit : number);
 }
@@ -104,6 +114,8 @@ static enum status add_argument(struct buffer *line, const char *key, const char
 
 static size_t line_max(const struct program *program)
 {
+	if (program->remote)
+		return BATCH_LINE_MAX;
 	return (size_t)settings_number(program->setup.config.settings, "limit_line_bytes");
 }
 
@@ -240,17 +252,6 @@ static enum status make_request(const struct program *program, struct buffer *li
 
 /* ---- Commands ---- */
 
-static size_t terminal_columns(const struct program *program)
-{
-	const char *columns = getenv("COLUMNS");
-	struct winsize size;
-	long n = columns ? strtol(columns, NULL, 10) : 0;
-
-	if (ioctl(program->out_fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-		return size.ws_col;
-	return n >= 20 && n <= 10000 ? (size_t)n : 80;
-}
-
 /* Shows an answer as JSON or as a table. */
 static enum status show(const struct program *program, enum table_kind kind, struct buffer *answer)
 {
@@ -262,19 +263,32 @@ static enum status show(const struct program *program, enum table_kind kind, str
 		buffer_append_char(answer, '\n');
 		return print(program, answer);
 	}
-	table_write(&text, kind, (struct berth_text){ answer->data, answer->len }, terminal_columns(program));
+	table_write(&text, kind, (struct berth_text){ answer->data, answer->len }, terminal_columns(program->out_fd));
 	return print(program, &text);
+}
+
+/* Appends the answer to a request, from the registry or from the service. */
+static int ask(void *context, struct berth_text line, struct buffer *answer, struct error *error)
+{
+	struct program *program = context;
+
+	if (program->remote)
+		return remote_ask(program->remote, line, answer, error);
+	batch_answer(&program->setup.inventory.registry, line, &program->scratch, answer);
+	return 0;
 }
 
 static enum status run_request(struct program *program)
 {
-	CLEANUP(buffer_fini) struct buffer line = { 0 }, scratch = { 0 }, answer = { 0 }, text = { 0 };
+	CLEANUP(buffer_fini) struct buffer line = { 0 }, answer = { 0 }, text = { 0 };
 	enum status status = make_request(program, &line), shown;
 	struct berth_text whole, state;
+	struct error error;
 
 	if (status != STATUS_DONE)
 		return status;
-	batch_answer(&program->setup.inventory.registry, (struct berth_text){ line.data, line.len }, &scratch, &answer);
+	if (ask(program, (struct berth_text){ line.data, line.len }, &answer, &error) < 0)
+		return complain(STATUS_SETUP, "%s", error.text);
 	whole = (struct berth_text){ answer.data, answer.len };
 	if (table_find(whole, "error").ptr) {
 		table_write_error(&text, whole);
@@ -320,6 +334,34 @@ static enum status run_serve(struct program *program)
 #endif
 }
 
+static enum status run_watch(struct program *program)
+{
+	const char *interval = program->options.interval, *limit = program->options.limit;
+	CLEANUP(buffer_fini) struct buffer title = { 0 };
+	char number[32];
+
+	buffer_append_string(&title, "berth watch");
+	if (program->remote) {
+		buffer_append_string(&title, ": ");
+		table_write_text(&title, berth_text(remote_name(program->remote)));
+	} else if (!limit) {
+		snprintf(number, sizeof number, "%.0f", settings_number(program->setup.config.settings, "limit_items"));
+		limit = number;
+	}
+	buffer_append(&title, "", 1);
+	if (title.failed)
+		return complain_no_memory();
+	return watch_run(&(struct watch){
+		.ask = ask,
+		.context = program,
+		.limit = limit,
+		.title = title.data,
+		.interval_s = interval ? (unsigned)strtoul(interval, NULL, 10) : 1,
+		.json = program->options.json,
+		.out_fd = program->out_fd,
+	});
+}
+
 /* What a plugin says of itself. Nothing of it is run, and nothing configured matters. */
 static enum status run_inspect(struct program *program)
 {
@@ -354,12 +396,21 @@ static enum status run_config(struct program *program)
 	return show(program, TABLE_CONFIG, &answer);
 }
 
+static enum status print_all_well(const struct program *program, size_t n_serving, size_t n)
+{
+	CLEANUP(buffer_fini) struct buffer text = { 0 };
+	char line[128];
+
+	snprintf(line, sizeof line, "all well: %zu of %zu instances would serve, the others are switched off\n", n_serving,
+		 n);
+	buffer_append_string(&text, line);
+	return print(program, &text);
+}
+
 /* Reports all that is wrong, not only what comes first. */
 static enum status run_check(struct program *program)
 {
-	CLEANUP(buffer_fini) struct buffer text = { 0 };
 	enum status status = setup_start(&program->setup);
-	char line[128];
 	size_t n;
 
 	if (status != STATUS_DONE)
@@ -369,11 +420,111 @@ static enum status run_check(struct program *program)
 	inventory_log_failures(&program->setup.inventory);
 	if (program->setup.config.failures.n > 0 || program->setup.n_missing > 0 || n > 0)
 		return STATUS_SETUP;
-	snprintf(line, sizeof line, "all well: %zu of %zu instances would serve, the others are switched off\n",
-		 program->setup.inventory.registry.n_instances, program->setup.inventory.n_entries);
-	buffer_append_string(&text, line);
-	return print(program, &text);
+	return print_all_well(program, program->setup.inventory.registry.n_instances, program->setup.inventory.n_entries);
 }
+
+/* ---- Where a service is asked ---- */
+
+/* How many instances in a report of adapters have this state; those that are required, or all. */
+static size_t count_instances(struct berth_text report, const char *state, bool required)
+{
+	struct berth_text list = table_find(report, "adapters");
+	struct json_slice item;
+	struct json_reader r;
+	size_t n = 0;
+
+	json_open(&r, list.ptr, list.len);
+	if (list.ptr && json_enter_array(&r))
+		while (json_next_element(&r) && json_read_raw(&r, &item)) {
+			struct berth_text entry = { item.ptr, item.len };
+
+			n += (!state || text_is(table_find(entry, "state"), state)) &&
+			     (!required || text_is(table_find(entry, "required"), "true"));
+		}
+	return n;
+}
+
+/* What is wrong is what the service's own inventory says: it has checked the rest itself
+ * when it started. */
+static enum status report_check(struct program *program, struct berth_text report)
+{
+	CLEANUP(buffer_fini) struct buffer failures = { 0 };
+	char *saved = NULL;
+
+	table_write_failures(&failures, report);
+	buffer_append(&failures, "", 1);
+	if (failures.failed)
+		return complain_no_memory();
+	for (char *failure = strtok_r(failures.data, "\n", &saved); failure; failure = strtok_r(NULL, "\n", &saved))
+		complain(STATUS_SETUP, "adapter %s", failure);
+	if (count_instances(report, "\"failed\"", false) > 0)
+		return STATUS_SETUP;
+	return print_all_well(program, count_instances(report, "\"active\"", false), count_instances(report, NULL, false));
+}
+
+static enum status run_report(struct program *program)
+{
+	enum command command = program->options.command;
+	CLEANUP(buffer_fini) struct buffer answer = { 0 };
+	struct berth_text report;
+	struct error error;
+	enum status status;
+
+	if (remote_get(program->remote, command == COMMAND_CONFIG ? "/api/config" : "/api/adapters", &answer, &error) < 0)
+		return complain(STATUS_SETUP, "%s", error.text);
+	report = (struct berth_text){ answer.data, answer.len };
+	if (command == COMMAND_CHECK)
+		return report_check(program, report);
+	status = show(program, command == COMMAND_CONFIG ? TABLE_CONFIG : TABLE_ADAPTERS, &answer);
+	if (command == COMMAND_ADAPTERS && count_instances(report, "\"failed\"", true) > 0)
+		return STATUS_SETUP;
+	return status;
+}
+
+static enum status run_relay(struct program *program)
+{
+	struct error error;
+
+	if (relay_run(program->remote, program->in_fd, program->out_fd, line_max(program), &error) < 0)
+		return complain(STATUS_SETUP, "%s", error.text);
+	return STATUS_DONE;
+}
+
+/* Nothing that is configured here matters then. */
+static enum status run_there(struct program *program)
+{
+	const struct options *options = &program->options;
+	const struct remote_options service = {
+		.service = options->connect,
+		.token_file = options->token_file,
+		.ca_file = options->ca_file,
+		.cert_file = options->tls_cert,
+		.key_file = options->tls_key,
+		.timeout_s = options->timeout ? (unsigned)strtoul(options->timeout, NULL, 10) : REMOTE_TIMEOUT_S,
+	};
+	struct error error;
+	int rc;
+
+	if (options->log_level)
+		log_set_level(log_level(options->log_level));
+	rc = remote_open(&service, &program->remote, &error);
+	if (rc < 0)
+		return complain(rc == -EINVAL ? STATUS_USAGE : STATUS_SETUP, "%s", error.text);
+	switch (options->command) {
+	case COMMAND_ADAPTERS:
+	case COMMAND_CHECK:
+	case COMMAND_CONFIG:
+		return run_report(program);
+	case COMMAND_BATCH:
+		return run_relay(program);
+	case COMMAND_WATCH:
+		return run_watch(program);
+	default:
+		return run_request(program);
+	}
+}
+
+/* ---- The program ---- */
 
 static enum status run_command(struct program *program)
 {
@@ -398,9 +549,16 @@ static enum status run_command(struct program *program)
 	inventory_log_failures(&program->setup.inventory);
 	if (program->setup.n_missing > 0)
 		return STATUS_SETUP;
-	if (command == COMMAND_SERVE)
+	switch (command) {
+	case COMMAND_BATCH:
+		return run_batch(program);
+	case COMMAND_SERVE:
 		return run_serve(program);
-	return command == COMMAND_BATCH ? run_batch(program) : run_request(program);
+	case COMMAND_WATCH:
+		return run_watch(program);
+	default:
+		return run_request(program);
+	}
 }
 
 /* Becomes the program of a command that has its own; only authors of adapters have it. */
@@ -439,6 +597,8 @@ static enum status run(struct program *program)
 		buffer_append_string(&text, version);
 		return print(program, &text);
 	}
+	if (program->options.connect)
+		return run_there(program);
 	status = program->options.command == COMMAND_ADAPTERS && program->options.arguments[0] ?
 			 STATUS_DONE : setup_load(&program->setup, &program->options);
 	if (status != STATUS_DONE)
@@ -459,6 +619,8 @@ int main(int argc, char **argv)
 	if (status == STATUS_DONE)
 		status = run(&program);
 	setup_fini(&program.setup);
+	remote_close(program.remote);
+	buffer_fini(&program.scratch);
 	options_fini(&program.options);
 	return (int)status;
 }

@@ -16,7 +16,10 @@
 #define BIT(command) (1u << (command))
 #define ALL (BIT(COMMAND_CONFORMANCE) - 1)
 #define LISTS (BIT(COMMAND_RUNTIMES) | BIT(COMMAND_HOSTS) | BIT(COMMAND_WORKERS) | BIT(COMMAND_TRANSCRIPT) | \
-	       BIT(COMMAND_EVENTS))
+	       BIT(COMMAND_EVENTS) | BIT(COMMAND_WATCH))
+#define HERE BIT(29)      /* not with --connect */
+#define THERE BIT(30)     /* only with it */
+#define SERVE_TOO BIT(31) /* or with serve, for what is on its own side */
 
 static const struct {
 	const char *name, *arguments;
@@ -39,6 +42,7 @@ static const struct {
 	[COMMAND_CONFIG] = { "config", "", 0, 0, "show the settings, and where each comes from" },
 	[COMMAND_BATCH] = { "batch", "", 0, 0, "answer JSON requests, one a line, on standard input" },
 	[COMMAND_SERVE] = { "serve", "", 0, 0, "answer requests over HTTP until it is told to end" },
+	[COMMAND_WATCH] = { "watch", "", 0, 0, "show runtimes and workers whenever they change" },
 	[COMMAND_CONFORMANCE] = { "conformance", "FILE.so", 1, 0, "check an adapter against the contract" },
 	[COMMAND_NEW_ADAPTER] = { "new-adapter", "NAME", 1, 0, "make a project with an adapter to begin with" },
 };
@@ -66,23 +70,32 @@ static const struct row {
 	const char *name, *argument;
 	enum action action;
 	size_t offset; /* in struct options */
-	unsigned commands;
+	unsigned commands; /* with HERE, THERE, SERVE_TOO */
 	const char *help;
 } rows[] = {
 #define OPTION(name, argument, action, member, commands, help) \
 	{ name, argument, action, offsetof(struct options, member), commands, help }
-	OPTION("workspace-root", "PATH", SET_STRING, workspace_root, ALL, "root of the workspace; default: current directory"),
-	OPTION("workspace-id", "ID", SET_STRING, workspace_id, ALL, "its id; default: local: and the root's last part"),
-	OPTION("data-dir", "DIR", SET_STRING, data_dir, ALL, "where pods/ with the records is; empty: none;\n"
+	OPTION("workspace-root", "PATH", SET_STRING, workspace_root, ALL | HERE, "root of the workspace; default: current directory"),
+	OPTION("workspace-id", "ID", SET_STRING, workspace_id, ALL | HERE, "its id; default: local: and the root's last part"),
+	OPTION("data-dir", "DIR", SET_STRING, data_dir, ALL | HERE, "where pods/ with the records is; empty: none;\n"
 		"default: $XDG_DATA_HOME/berth, ~/.local/share/berth"),
-	OPTION("adapters", "LIST", SET_STRING, adapters, ALL, "adapters to load, in this order, with commas between"),
-	OPTION("adapter-dir", "DIR", ADD_STRING, adapter_dirs, ALL, "where their plugins are; may be given several times"),
-	OPTION("require", "NAME", ADD_STRING, required, ALL, "end with status 3 unless this adapter serves;\n"
+	OPTION("adapters", "LIST", SET_STRING, adapters, ALL | HERE, "adapters to load, in this order, with commas between"),
+	OPTION("adapter-dir", "DIR", ADD_STRING, adapter_dirs, ALL | HERE, "where their plugins are; may be given several times"),
+	OPTION("require", "NAME", ADD_STRING, required, ALL | HERE, "end with status 3 unless this adapter serves;\n"
 		"may be given several times"),
-	OPTION("config-root", "DIR", SET_STRING, config_root, ALL, "take the configuration below DIR instead of /"),
+	OPTION("config-root", "DIR", SET_STRING, config_root, ALL | HERE, "take the configuration below DIR instead of /"),
+	OPTION("connect", "SERVICE", SET_STRING, connect, ALL, "ask the berth serve there: the path of its socket,\n"
+		"or a URL; empty: none; default: $BERTH_CONNECT"),
 	OPTION("log-level", "LEVEL", SET_STRING, log_level, ALL, "debug, info, warning or error; default: warning"),
 	OPTION("json", NULL, SET_FLAG, json, ALL, "answer in JSON instead of tables"),
+	OPTION("token-file", "FILE", SET_STRING, token_file, ALL | THERE | SERVE_TOO, "where the token is; default: $BERTH_TOKEN_FILE;\n"
+		"of serve: read TOKEN or write TOKEN on each line"),
+	OPTION("ca-file", "FILE", SET_STRING, ca_file, ALL | THERE, "who signs its certificate; default: as the system"),
+	OPTION("tls-cert", "FILE", SET_STRING, tls_cert, ALL | THERE | SERVE_TOO, "the certificate that is shown, with its chain"),
+	OPTION("tls-key", "FILE", SET_STRING, tls_key, ALL | THERE | SERVE_TOO, "its private key"),
+	OPTION("timeout", "SECONDS", SET_NUMBER, timeout, ALL | THERE, "how long it may take to one answer; default: 60"),
 	OPTION("limit", "N", SET_NUMBER, limit, LISTS, "how many items at the most; default: 200,\nor what is configured"),
+	OPTION("interval", "SECONDS", SET_NUMBER, interval, BIT(COMMAND_WATCH), "how often it looks; default: 1"),
 	OPTION("host", "ID", SET_STRING, host, BIT(COMMAND_WORKERS), "workers of this host alone"),
 	OPTION("companion", NULL, SET_FLAG, companion, BIT(COMMAND_SPAWN), "a companion of the workspace (the default)"),
 	OPTION("orchestrator", NULL, SET_FLAG, orchestrator, BIT(COMMAND_SPAWN), "an orchestrator of the workspace"),
@@ -98,10 +111,6 @@ static const struct row {
 	OPTION("socket", "PATH", SET_STRING, socket, BIT(COMMAND_SERVE), "the Unix socket; default: berth.sock in\n"
 		"$RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR/berth"),
 	OPTION("listen", "ADDRESS:PORT", ADD_STRING, listen, BIT(COMMAND_SERVE), "also on TCP; may be given several times"),
-	OPTION("token-file", "FILE", SET_STRING, token_file, BIT(COMMAND_SERVE), "bearer tokens for TCP: read TOKEN or\n"
-		"write TOKEN on each line"),
-	OPTION("tls-cert", "FILE", SET_STRING, tls_cert, BIT(COMMAND_SERVE), "TLS on TCP: the certificate, with its chain"),
-	OPTION("tls-key", "FILE", SET_STRING, tls_key, BIT(COMMAND_SERVE), "its private key"),
 	OPTION("tls-client-ca", "FILE", SET_STRING, tls_client_ca, BIT(COMMAND_SERVE), "who must have signed clients' certificates"),
 	OPTION("allow-host", "NAME", ADD_STRING, allow_hosts, BIT(COMMAND_SERVE), "another name that Host may have;\n"
 		"may be given several times"),
@@ -245,12 +254,34 @@ static bool is_within(const char *number, unsigned long long min, unsigned long 
 	return value >= min && value <= max;
 }
 
+/* What decides which adapters there are, and what reaches a service, do not go together. */
+static int check_place(const struct options *options, const struct row *row, struct error *error)
+{
+	if (options->connect && row->commands & HERE)
+		return error_set(error, -EINVAL, "--%s: does not go with --connect or BERTH_CONNECT, the service has its own",
+				 row->name);
+	if (!options->connect && row->commands & THERE && !(row->commands & SERVE_TOO && options->command == COMMAND_SERVE))
+		return error_set(error, -EINVAL, "--%s: goes with --connect alone", row->name);
+	return 0;
+}
+
 static int check_combinations(const struct options *options, struct error *error)
 {
-	for (size_t i = 0; i < N_ROWS; i++)
-		if (is_set(options, &rows[i]) && !(rows[i].commands & BIT(options->command)))
-			return error_set(error, -EINVAL, "--%s: does not go with %s", rows[i].name,
-					 commands[options->command].name);
+	int rc = 0;
+
+	for (size_t i = 0; i < N_ROWS && rc == 0; i++)
+		if (is_set(options, &rows[i]))
+			rc = rows[i].commands & BIT(options->command) ? check_place(options, &rows[i], error) :
+				error_set(error, -EINVAL, "--%s: does not go with %s", rows[i].name,
+					  commands[options->command].name);
+	if (rc < 0)
+		return rc;
+	if (!is_within(options->timeout, 1, OPTIONS_SECONDS_MAX))
+		return error_set(error, -EINVAL, "--timeout %s: 1 to %d seconds are expected", options->timeout,
+				 OPTIONS_SECONDS_MAX);
+	if (!is_within(options->interval, 1, OPTIONS_SECONDS_MAX))
+		return error_set(error, -EINVAL, "--interval %s: 1 to %d seconds are expected", options->interval,
+				 OPTIONS_SECONDS_MAX);
 	if (options->log_level && log_level(options->log_level) == 0)
 		return error_set(error, -EINVAL, "--log-level %.60s: debug, info, warning or error is expected",
 				 options->log_level);
@@ -261,7 +292,7 @@ static int check_combinations(const struct options *options, struct error *error
 	if (!is_within(options->max_connections, 1, 100000))
 		return error_set(error, -EINVAL, "--max-connections %s: 1 to 100000 are expected", options->max_connections);
 	if (!options->tls_cert != !options->tls_key || (options->tls_client_ca && !options->tls_cert))
-		return error_set(error, -EINVAL, "serve: --tls-cert and --tls-key go together, and --tls-client-ca with them");
+		return error_set(error, -EINVAL, "--tls-cert and --tls-key go together, and --tls-client-ca with them");
 	if (options->companion + options->orchestrator + (options->ticket != NULL) > 1)
 		return error_set(error, -EINVAL, "spawn: only one of --companion, --orchestrator and --ticket is expected");
 	if (!options->ticket != !options->role)
@@ -269,6 +300,23 @@ static int check_combinations(const struct options *options, struct error *error
 	if (options->request && (options->companion || options->orchestrator || options->ticket || options->name ||
 				 options->segments))
 		return error_set(error, -EINVAL, "spawn: --request is the whole request, no other option goes with it");
+	return 0;
+}
+
+/* Where to connect: the command line over the environment; empty is nowhere. What a plugin
+ * file says is read here in any case, and a service is one here. */
+static int find_connection(struct options *options, struct error *error)
+{
+	bool inspects = options->command == COMMAND_ADAPTERS && options->arguments[0];
+	bool is_here = inspects || options->command == COMMAND_SERVE;
+
+	if (is_here && options->connect)
+		return error_set(error, -EINVAL, "--connect: does not go with %s, which is done here",
+				 inspects ? "adapters inspect" : "serve");
+	if (!options->connect && !is_here)
+		options->connect = secure_getenv("BERTH_CONNECT");
+	if (options->connect && !*options->connect)
+		options->connect = NULL;
 	return 0;
 }
 
@@ -285,7 +333,16 @@ int options_parse(int argc, char **argv, struct options *options, struct error *
 	if (rc < 0 || options->help || options->version)
 		return rc;
 	rc = parse_command(argc, argv, options, error);
-	return rc < 0 ? rc : check_combinations(options, error);
+	if (rc == 0)
+		rc = find_connection(options, error);
+	if (rc == 0)
+		rc = check_combinations(options, error);
+	/* This one may be there for whenever it is wanted. */
+	if (rc == 0 && options->connect && !options->token_file)
+		options->token_file = secure_getenv("BERTH_TOKEN_FILE");
+	if (options->token_file && !*options->token_file)
+		options->token_file = NULL;
+	return rc;
 }
 
 void options_fini(struct options *options)
@@ -327,6 +384,21 @@ static void write_pair(struct buffer *out, const char *first, const char *second
 	buffer_append_char(out, '\n');
 }
 
+/* What the options below have in common; nothing where they are for all. */
+static void write_heading(struct buffer *out, unsigned mask)
+{
+	buffer_append_string(out, "\n");
+	if (mask & THERE)
+		buffer_append_string(out, " with --connect, some with serve");
+	for (size_t i = 0; i < N_COMMANDS && (mask & ALL) != ALL; i++)
+		if (mask & BIT(i)) {
+			buffer_append_string(out, mask & (BIT(i) - 1) ? ", " : " of ");
+			buffer_append_string(out, commands[i].name);
+		}
+	if (mask & THERE || (mask & ALL) != ALL)
+		buffer_append_string(out, ":\n");
+}
+
 void options_write_help(struct buffer *out)
 {
 	char left[80];
@@ -342,22 +414,14 @@ void options_write_help(struct buffer *out)
 	}
 	buffer_append_string(out, "\nOptions, before or after the command:");
 	for (size_t i = 0; i < N_ROWS; i++) {
-		if (rows[i].commands != last) {
-			buffer_append_string(out, "\n");
-			for (size_t j = 0; j < N_COMMANDS && rows[i].commands != ALL; j++)
-				if (rows[i].commands & BIT(j)) {
-					buffer_append_string(out, rows[i].commands & (BIT(j) - 1) ? ", " : " of ");
-					buffer_append_string(out, commands[j].name);
-				}
-			if (rows[i].commands != ALL)
-				buffer_append_string(out, ":\n");
-		}
-		last = rows[i].commands;
+		if ((rows[i].commands & (ALL | THERE)) != last)
+			write_heading(out, rows[i].commands);
+		last = rows[i].commands & (ALL | THERE);
 		snprintf(left, sizeof left, "--%s%s%s", rows[i].name, rows[i].argument ? " " : "",
 			 rows[i].argument ? rows[i].argument : "");
 		write_pair(out, left, rows[i].help);
 	}
 	buffer_append_string(out, "\nExit status: 0 done; 1 the registry answered with an error, or the runtime\n"
-				  "rejected or does not support it; 2 wrong usage; 3 the set-up or a required\n"
-				  "adapter failed.\n");
+				  "rejected or does not support it; 2 wrong usage; 3 the set-up, a required\n"
+				  "adapter or the way to a service failed.\n");
 }

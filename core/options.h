@@ -26,12 +26,16 @@ enum command {
 	COMMAND_CONFIG,
 	COMMAND_BATCH,
 	COMMAND_SERVE,
+	COMMAND_WATCH,
 	COMMAND_CONFORMANCE, /* this and the next have a program of their own */
 	COMMAND_NEW_ADAPTER,
 	N_COMMANDS,
 };
 
-enum { ARGUMENTS_MAX = 3 };
+enum {
+	ARGUMENTS_MAX = 3,
+	OPTIONS_SECONDS_MAX = 86400,
+};
 
 /* All strings are borrowed from argv. NULL: not given. */
 struct options {
@@ -42,6 +46,9 @@ struct options {
 	const char **adapter_dirs, **required, **listen, **allow_hosts, **allow_origins; /* lists; to be freed */
 	size_t n_adapter_dirs, n_required, n_listen, n_allow_hosts, n_allow_origins;
 	const char *limit, *start, *segments; /* checked: whole numbers of 64 bits */
+	const char *timeout, *interval;	      /* checked: 1 to OPTIONS_SECONDS_MAX */
+	const char *connect; /* of a service, also where the environment has it; NULL: none */
+	const char *ca_file;
 	const char *cursor, *host, *ticket, *role, *name, *request;
 	const char *socket, *token_file, *tls_cert, *tls_key, *tls_client_ca, *log_format;
 	const char *max_connections, *request_timeout; /* checked, as limit */
@@ -49,7 +56,7 @@ struct options {
 	bool help, version; /* one of them is all that is wanted */
 };
 
-/* Reads the command line. -EINVAL: wrong usage, with what and what would be right in
+/* Reads the command line, and from the environment where to connect. -EINVAL: wrong usage, with what and what would be right in
  * error; -ENOMEM. The lists are to be freed with options_fini in any case. */
 int options_parse(int argc, char **argv, struct options *options, struct error *error);
 void options_fini(struct options *options);

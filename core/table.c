@@ -638,6 +638,29 @@ void table_write(struct buffer *out, enum table_kind kind, struct berth_text ans
 	use_back(before, own);
 }
 
+void table_write_failures(struct buffer *out, struct berth_text answer)
+{
+	locale_t own, before = use_utf8(&own);
+
+	write_failures(out, answer, SIZE_MAX);
+	use_back(before, own);
+}
+
+void table_write_text(struct buffer *out, struct berth_text text)
+{
+	locale_t own, before = use_utf8(&own);
+
+	for (size_t i = 0, n; i < text.len; i += n) {
+		uint32_t code = '?';
+
+		n = utf8_decode(text.ptr + i, text.len - i, &code);
+		if (n == 0)
+			n = 1;
+		write_code(out, code);
+	}
+	use_back(before, own);
+}
+
 /* What would be right. */
 static const struct {
 	const char *kind, *hint;

@@ -27,6 +27,12 @@ enum table_kind {
  * Identifiers are never shortened, and nothing in the answer can drive a terminal. */
 void table_write(struct buffer *out, enum table_kind kind, struct berth_text answer, size_t columns);
 
+/* Appends a line for each failure in a report of adapters, without any break. */
+void table_write_failures(struct buffer *out, struct berth_text answer);
+
+/* Appends any text as cells show it. */
+void table_write_text(struct buffer *out, struct berth_text text);
+
 /* Appends an answer's error on one line, for standard error. */
 void table_write_error(struct buffer *out, struct berth_text answer);
 

@@ -169,7 +169,7 @@ if grep -qx config "$scratch/commands"; then
 	keys_of_page "$core/berth.json.5.in" | same "berth.json.5 describes the keys"
 	{
 		tr '[:lower:]' '[:upper:]' <"$has" | sed 's/^/BERTH_/'
-		printf '%s\n' BERTH_CONFIG_ROOT BERTH_LIBEXEC_DIR
+		printf 'BERTH_%s\n' CONFIG_ROOT CONNECT LIBEXEC_DIR TOKEN_FILE
 	} >"$scratch/variables"
 	mv "$scratch/variables" "$has"
 	documented "$core/berth.1.in" ENVIRONMENT Ev | grep '^BERTH_' | same "berth.1 describes a variable for each key"

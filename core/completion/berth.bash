@@ -4,6 +4,8 @@
 
 # Asks berth with the set-up of the command line so far; silent where it cannot.
 _berth_ask() {
+	# A service that does not answer must not hold up the command line.
+	[[ " ${_berth_setup[*]}" != *' --connect='* ]] || set -- "$@" --timeout=2
 	"$_berth_program" "${_berth_setup[@]}" --json "$@" </dev/null 2>/dev/null
 }
 
@@ -45,7 +47,7 @@ _berth_words() {
 # The options of a command.
 _berth_options() {
 	local options='--workspace-root --workspace-id --data-dir --adapters --adapter-dir --require --config-root
-		--log-level --json --version --help'
+		--connect --log-level --json --token-file --ca-file --tls-cert --tls-key --timeout --version --help'
 
 	case $1 in
 	conformance) options='--options --workspace-root --data-dir --check --junit --sanitizer --timeout --list --help' ;;
@@ -54,10 +56,11 @@ _berth_options() {
 	workers) options+=' --limit --host' ;;
 	transcript) options+=' --limit --start' ;;
 	events) options+=' --limit --cursor' ;;
+	watch) options+=' --limit --interval' ;;
 	spawn) options+=' --companion --orchestrator --ticket --role --name --segments --request' ;;
 	stop) options+=' --force' ;;
 	input) options+=' --system' ;;
-	serve) options+=' --socket --listen --token-file --tls-cert --tls-key --tls-client-ca --allow-host --allow-origin
+	serve) options+=' --socket --listen --tls-client-ca --allow-host --allow-origin
 		--max-connections --request-timeout --log-format' ;;
 	esac
 	printf '%s\n' "$options"
@@ -77,7 +80,7 @@ _berth_argument() {
 		local IFS=$'\n'
 		_berth_files -d -- "$current"
 		;;
-	--socket | --token-file | --tls-cert | --tls-key | --tls-client-ca)
+	--socket | --connect | --token-file | --ca-file | --tls-cert | --tls-key | --tls-client-ca)
 		local IFS=$'\n'
 		_berth_files -f -- "$current"
 		;;
@@ -104,8 +107,7 @@ _berth_argument() {
 
 # The argument of a command; the arguments before it follow the current word.
 _berth_operand() {
-	local commands='runtimes hosts workers worker spawn stop input transcript connect-points events adapters check config batch serve conformance new-adapter'
-	local current=$1
+	local current=$1 commands='runtimes hosts workers worker spawn stop input transcript connect-points events adapters check config batch serve watch conformance new-adapter'
 
 	shift
 	case $#:${1-} in
@@ -140,21 +142,23 @@ _berth() {
 		fi
 		case $word in
 		--) literal=1 ;;
-		--workspace-root=* | --workspace-id=* | --data-dir=* | --adapters=* | --adapter-dir=* | --config-root=*)
+		--workspace-root=* | --workspace-id=* | --data-dir=* | --adapters=* | --adapter-dir=* | --config-root=* | \
+			--connect=* | --token-file=* | --ca-file=* | --tls-cert=* | --tls-key=*)
 			_berth_setup+=("${word/=\~\//=$HOME/}")
 			;;
 		--workspace-root | --workspace-id | --data-dir | --adapter-dir | --config-root | --adapters | --require | \
 			--log-level | --limit | --host | --ticket | --role | --name | --segments | --request | --start | --cursor | \
 			--socket | --listen | --token-file | --tls-cert | --tls-key | --tls-client-ca | --allow-host | \
-			--allow-origin | --max-connections | --request-timeout | --log-format | \
-			--options | --check | --junit | --sanitizer | --timeout)
+			--allow-origin | --max-connections | --request-timeout | --log-format | --connect | \
+			--ca-file | --timeout | --interval | --options | --check | --junit | --sanitizer)
 			if ((i + 1 == ${#_berth_line[@]} - 1)); then
 				option=$word
 				break
 			fi
 			i=$((i + 1))
 			case $word in
-			--workspace-root | --workspace-id | --data-dir | --adapters | --adapter-dir | --config-root)
+			--workspace-root | --workspace-id | --data-dir | --adapters | --adapter-dir | --config-root | \
+				--connect | --token-file | --ca-file | --tls-cert | --tls-key)
 				_berth_setup+=("$word=${_berth_line[i]/#\~\//$HOME/}")
 				;;
 			esac

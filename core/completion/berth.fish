@@ -13,7 +13,8 @@ function __berth_operands
             case --workspace-root --workspace-id --data-dir --adapters --adapter-dir --require --config-root \
                 --log-level --limit --host --ticket --role --name --segments --request --start --cursor --socket \
                 --listen --token-file --tls-cert --tls-key --tls-client-ca --allow-host --allow-origin \
-                --max-connections --request-timeout --log-format --options --check --junit --sanitizer --timeout
+                --max-connections --request-timeout --log-format --connect --ca-file --timeout --interval \
+                --options --check --junit --sanitizer
                 set skip 1
             case '-*'
             case '*'
@@ -47,9 +48,10 @@ function __berth_ask
     while test $i -le (count $words)
         switch $words[$i]
             case '--workspace-root=*' '--workspace-id=*' '--data-dir=*' '--adapters=*' '--adapter-dir=*' \
-                '--config-root=*'
+                '--config-root=*' '--connect=*' '--token-file=*' '--ca-file=*' '--tls-cert=*' '--tls-key=*'
                 set -a setup $words[$i]
-            case --workspace-root --workspace-id --data-dir --adapters --adapter-dir --config-root
+            case --workspace-root --workspace-id --data-dir --adapters --adapter-dir --config-root --connect \
+                --token-file --ca-file --tls-cert --tls-key
                 test $i -lt (count $words)
                 and set -a setup $words[$i]=(string replace -r '^~/' "$HOME/" -- $words[(math $i + 1)])
                 set i (math $i + 1)
@@ -57,6 +59,9 @@ function __berth_ask
         set i (math $i + 1)
     end
     set -l program (string replace -r '^~/' "$HOME/" -- $words[1])
+    # A service that does not answer must not hold up the command line.
+    string match -q -- '--connect=*' $setup
+    and set -a setup --timeout=2
     command $program $setup --json $argv </dev/null 2>/dev/null
 end
 
@@ -112,6 +117,7 @@ complete -c berth -n __berth_no_command -a check -d 'report every problem of the
 complete -c berth -n __berth_no_command -a config -d 'show the settings and their origins'
 complete -c berth -n __berth_no_command -a batch -d 'answer JSON requests, one a line'
 complete -c berth -n __berth_no_command -a serve -d 'answer requests over HTTP'
+complete -c berth -n __berth_no_command -a watch -d 'show runtimes and workers whenever they change'
 complete -c berth -n __berth_no_command -a conformance -d 'check an adapter against the contract'
 complete -c berth -n __berth_no_command -a new-adapter -d 'make a project with an adapter to begin with'
 
@@ -128,11 +134,18 @@ complete -c berth -l adapters -xa '(__berth_instance_list)' -d 'instances to loa
 complete -c berth -l adapter-dir -xa '(__fish_complete_directories)' -d 'where plugins are'
 complete -c berth -l require -xa '(__berth_instances)' -d 'end with status 3 unless it serves'
 complete -c berth -l config-root -xa '(__fish_complete_directories)' -d 'take the configuration below it'
+complete -c berth -l connect -rF -d 'ask the service there'
+complete -c berth -l token-file -rF -d 'where the token for a service, or its tokens, are'
+complete -c berth -l ca-file -rF -d 'who signs the certificate of the service'
+complete -c berth -l tls-cert -rF -d 'the certificate that is shown'
+complete -c berth -l tls-key -rF -d 'its key'
+complete -c berth -l timeout -x -d 'how long the service may take to one answer'
 complete -c berth -l log-level -xa 'debug info warning error' -d 'how urgent a line of the log must be'
 complete -c berth -l json -d 'answer in JSON'
 complete -c berth -l version -d 'print the version'
 complete -c berth -l help -d 'print a summary'
-complete -c berth -n '__berth_at runtimes hosts workers transcript events' -l limit -x -d 'how many items at the most'
+complete -c berth -n '__berth_at runtimes hosts workers transcript events watch' -l limit -x -d 'how many items at the most'
+complete -c berth -n '__berth_at watch' -l interval -x -d 'how often it looks'
 complete -c berth -n '__berth_at workers' -l host -xa '(__berth_hosts)' -d 'workers of this host alone'
 complete -c berth -n '__berth_at spawn' -l companion -d 'a companion of the workspace'
 complete -c berth -n '__berth_at spawn' -l orchestrator -d 'an orchestrator of the workspace'
@@ -146,9 +159,6 @@ complete -c berth -n '__berth_at input' -l system -d 'as input of the system'
 complete -c berth -n '__berth_at transcript' -l start -x -d 'index of the first item'
 complete -c berth -n '__berth_at serve' -l socket -r -F -d 'the Unix socket'
 complete -c berth -n '__berth_at serve' -l listen -x -d 'also listen on TCP'
-complete -c berth -n '__berth_at serve' -l token-file -r -F -d 'bearer tokens for TCP'
-complete -c berth -n '__berth_at serve' -l tls-cert -r -F -d 'certificate, with its chain'
-complete -c berth -n '__berth_at serve' -l tls-key -r -F -d 'its private key'
 complete -c berth -n '__berth_at serve' -l tls-client-ca -r -F -d 'who must have signed the certificates of clients'
 complete -c berth -n '__berth_at serve' -l allow-host -x -d 'another name that Host may have'
 complete -c berth -n '__berth_at serve' -l allow-origin -x -d 'an origin whose pages may ask'
