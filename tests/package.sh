@@ -15,7 +15,7 @@ scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-package-XXXXXX") || exit 1
 trap 'rm -rf "$scratch"' EXIT
 failed=0
 adapters="embedded local-pod remote-reserved"
-packages="berth berth-adapter-embedded berth-adapter-local-pod berth-adapter-remote-reserved berth-dev"
+packages="berth berth-adapter-embedded berth-adapter-local-pod berth-adapter-remote-reserved berth-dev berth-server"
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 unset MAKEFLAGS MFLAGS MAKELEVEL
 # The program is asked without what the tests of a build tree set.
@@ -106,6 +106,7 @@ berth ./usr/share/fish/vendor_completions.d/berth.fish
 berth ./usr/share/man/man1/berth.1.gz
 berth ./usr/share/man/man5/berth-adapters.d.5.gz
 berth ./usr/share/man/man5/berth.json.5.gz
+berth ./usr/share/man/man8/berth-serve.8.gz
 berth ./usr/share/zsh/vendor-completions/_berth
 END
 for adapter in $adapters; do
@@ -132,6 +133,11 @@ sed 's/^/berth-dev /' >>"$scratch/expected" <<END
 ./usr/share/man/man1/berth-conformance.1.gz
 ./usr/share/man/man1/berth-new-adapter.1.gz
 ./usr/share/man/man7/berth-adapter.7.gz
+END
+cat >>"$scratch/expected" <<END
+berth-server ./lib/systemd/system/berth.service
+berth-server ./lib/systemd/system/berth.socket
+berth-server ./usr/lib/sysusers.d/berth-server.conf
 END
 for package in $packages; do
 	dpkg-deb -c "$scratch/old/${package}_$old"_*.deb | awk -v package="$package" \
@@ -317,6 +323,14 @@ fi
 in_root dpkg-query -W -f '${Version}\n' 'berth*' | sort -u >"$scratch/log"
 [ "$(cat "$scratch/log")" = "$new" ]
 check $? "the upgraded packages have the new version"
+in_root getent passwd berth | grep -q ':/var/lib/berth:/usr/sbin/nologin$' &&
+	in_root systemctl -q is-enabled berth.socket berth.service
+check $? "the service has its user, and is to be started"
+in_root systemd-analyze verify --man=no berth.socket berth.service >"$scratch/log" 2>&1 && ! grep berth "$scratch/log"
+check $? "systemd finds nothing wrong with its units"
+in_root /usr/bin/berth --connect /run/berth/berth.sock runtimes >"$scratch/log" 2>&1
+[ $? = 3 ] && [ "$(wc -l <"$scratch/log")" = 1 ] && grep -q 'libcurl.so.4\|no service at unix:' "$scratch/log"
+check $? "where nothing serves, or libcurl is not installed, that is said on one line"
 in_root dpkg --remove berth-adapter-local-pod >"$scratch/log" 2>&1
 check $? "an adapter is removed"
 adapters_are embedded:masked remote-reserved:masked
