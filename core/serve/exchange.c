@@ -214,10 +214,11 @@ void exchange_judge(struct exchange *exchange, const struct head *head, const st
 {
 	struct berth_text host = head->host, path, query = { NULL, 0 };
 	enum token_scope scope;
+	struct error error;
 	char *target, *mark;
 
 	exchange->stage = EXCHANGE_READING;
-	snprintf(exchange->method, sizeof exchange->method, "%s", head->method);
+	strncpy(exchange->method, head->method, sizeof exchange->method - 1);
 	take_id(exchange, head->request_id);
 	exchange->parts = strdup(exchange->target);
 	if (!exchange->parts) {
@@ -239,15 +240,9 @@ void exchange_judge(struct exchange *exchange, const struct head *head, const st
 		exchange_refuse(exchange, REFUSAL_FORBIDDEN, "Authorization: a token with the scope write is expected");
 	if (exchange->status == 0)
 		judge_size(exchange, head);
-	if (exchange->status == 0) {
-		struct set *set = sets_hold(&exchange->service->sets);
-		uint64_t limit = set->setup.inventory.registry.limit;
-		struct error error;
-
-		sets_release(&exchange->service->sets, set);
-		if (route_read_query(exchange->route, query, limit ? limit : REQUEST_DEFAULT_LIMIT, &exchange->request, &error) < 0)
-			exchange_refuse(exchange, REFUSAL_BAD_REQUEST, "%s", error.text);
-	}
+	if (exchange->status == 0 &&
+	    route_read_query(exchange->route, query, exchange->service->sets.limit, &exchange->request, &error) < 0)
+		exchange_refuse(exchange, REFUSAL_BAD_REQUEST, "%s", error.text);
 	if (exchange->status != 0 && exchange->has_body && is_hasty(head))
 		exchange->close = true;
 }

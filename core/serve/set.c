@@ -9,6 +9,13 @@
 
 #include "core/log.h"
 
+static uint64_t limit_of(const struct set *set)
+{
+	uint64_t limit = set->setup.inventory.registry.limit;
+
+	return limit ? limit : REQUEST_DEFAULT_LIMIT;
+}
+
 int sets_init(struct sets *sets, struct setup *setup)
 {
 	struct set *set = calloc(1, sizeof *set);
@@ -17,7 +24,7 @@ int sets_init(struct sets *sets, struct setup *setup)
 		return -ENOMEM;
 	set->setup = *setup;
 	*setup = (struct setup){ .options = setup->options };
-	*sets = (struct sets){ .now = set };
+	*sets = (struct sets){ .now = set, .limit = limit_of(set) };
 	pthread_mutex_init(&sets->lock, NULL);
 	return 0;
 }
@@ -91,6 +98,7 @@ void sets_reload(struct sets *sets)
 	}
 	pthread_mutex_lock(&sets->lock);
 	sets->now = next;
+	sets->limit = limit_of(next);
 	now->next = sets->replaced;
 	sets->replaced = now;
 	sets->n_reloads++;

@@ -4,6 +4,7 @@
 #define BERTH_CORE_SERVE_SET_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "core/setup.h"
 
@@ -17,6 +18,7 @@ struct sets {
 	pthread_mutex_t lock;
 	struct set *now;
 	struct set *replaced; /* and still held */
+	atomic_uint_fast64_t limit; /* of lists, as configured now */
 	uint64_t n_reloads, n_reloads_failed;
 };
 
