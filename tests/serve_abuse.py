@@ -396,7 +396,8 @@ class Tests:
         late = [service.client() for _ in range(300)]
         for client in late:
             client.send("GET /api/hosts HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        until(lambda: b'route="hosts",code="503"' in service.get("/metrics").body, "one to be refused")
+        until(lambda: b'route="hosts",code="503"} %d\n' % (300 - 256) in service.get("/metrics").body,
+              "those beyond the queue to be refused")
         service.open_gate()
         assert all(c.answer().status == 200 for c in slow)
         answers = [c.answer() for c in late]

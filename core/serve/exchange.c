@@ -179,7 +179,8 @@ static void find_route(struct exchange *exchange, struct berth_text path)
 	if (rc == -EINVAL)
 		exchange_refuse(exchange, REFUSAL_BAD_REQUEST, "%s", error.text);
 	else if (rc == -ENOENT)
-		exchange_refuse(exchange, REFUSAL_UNKNOWN_ROUTE, "path: there is no such route; /api/openapi.json describes those there are");
+		exchange_refuse(exchange, REFUSAL_UNKNOWN_ROUTE,
+				"path: there is no such route; /api/openapi.json describes those there are");
 	else if (rc == -EPERM)
 		exchange_refuse(exchange, REFUSAL_METHOD_NOT_ALLOWED, "method: one of those in the header Allow is expected");
 }

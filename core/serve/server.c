@@ -657,8 +657,8 @@ enum MHD_Result MHD_queue_response(struct MHD_Connection *connection, unsigned i
 		return MHD_NO;
 	if (!exchange)
 		exchange_make_id(client->door->server->service, id);
-	refusal_write(&body, refusal_of_status(status), "HTTP: a request that can be read, with a head of at most %d bytes, is expected",
-		      CONNECTION_MEMORY / 2);
+	refusal_write(&body, refusal_of_status(status),
+		      "HTTP: a request that can be read, with a head of at most %d bytes, is expected", CONNECTION_MEMORY / 2);
 	snprintf(head, sizeof head, "HTTP/1.1 %u %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
 		 "Cache-Control: no-store\r\nX-Request-Id: %s\r\nConnection: close\r\n\r\n", status,
 		 MHD_get_reason_phrase_for(status), body.len, exchange ? exchange->id : id);

@@ -22,8 +22,8 @@ struct sets {
 	uint64_t n_reloads, n_reloads_failed;
 };
 
-/* Serves with a set-up that has started, which is the set's then. -ENOMEM, with the set-up untouched; sets_fini is due only on
- * success. [set-up] */
+/* Serves with a set-up that has started, which is the set's then. -ENOMEM, with the set-up untouched; sets_fini is due
+ * only on success. [set-up] */
 int sets_init(struct sets *sets, struct setup *setup);
 
 /* The set that serves now, until it is released. [any thread] */
