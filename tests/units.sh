@@ -78,6 +78,10 @@ if ! grep -q '^  serve' "$scratch/help" || "$BERTH" serve --socket "" 2>&1 | gre
 	skip "a service under the units" "this program cannot serve"
 	exit $failed
 fi
+if "$BERTH" --connect "$scratch/none" runtimes 2>&1 | grep -q 'built with libcurl'; then
+	skip "a service under the units" "this program cannot ask a service"
+	exit $failed
+fi
 set -- --adapter-dir "$BERTH_ADAPTER_DIR" --data-dir "$srcdir/tests/sample" --workspace-root /srv/harbour
 "$BERTH" "$@" --json workers >"$scratch/workers"
 socket=$scratch/berth.sock
@@ -118,11 +122,12 @@ if grep -q '^SANITIZER_CFLAGS = .' Makefile 2>/dev/null; then
 elif command -v strace >/dev/null && command -v systemd-analyze >/dev/null && strace -o /dev/null true 2>/dev/null; then
 	strace -f -qq -o "$scratch/trace" "$BERTH" serve --socket "$socket" "$@" >"$scratch/log" 2>&1 &
 	tracer=$!
-	wait_for ask
-	check $? "it answers while its calls are followed"
-	# What it does by itself is what the trace begins with.
+	wait_for test -s "$scratch/trace"
+	# It begins with what the program itself does.
 	pid=$(sed -n '1s/ .*//p' "$scratch/trace")
 	pids="$pids $pid $tracer"
+	wait_for ask
+	check $? "it answers while its calls are followed"
 	"$BERTH" --connect "$socket" batch <"$srcdir/tests/golden/requests.jsonl" >/dev/null
 	kill -HUP "$pid"
 	"$BERTH" --connect "$socket" runtimes >/dev/null
