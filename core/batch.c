@@ -20,9 +20,11 @@ enum {
 	FLUSH_SIZE = 1 << 20, /* answers are written once they are this long */
 };
 
-static void answer(struct registry *registry, uint64_t deadline_ns, struct berth_text line, struct buffer *scratch,
-		   struct buffer *out)
+static void answer(struct registry *registry, bool read_only, uint64_t deadline_ns, struct berth_text line,
+		   struct buffer *scratch, struct buffer *out)
 {
+	static const char forbidden[] =
+		"{\"error\":{\"kind\":\"forbidden\",\"message\":\"op: a token with the scope write is expected\"}}";
 	static const char no_memory[] = "{\"error\":{\"kind\":\"out_of_memory\"}}";
 	struct request request;
 	struct error error;
@@ -40,6 +42,8 @@ static void answer(struct registry *registry, uint64_t deadline_ns, struct berth
 	body = out->len;
 	if (rc == -EINVAL)
 		registry_answer_bad_request(out, &error);
+	else if (rc == 0 && read_only && request_changes(request.op))
+		buffer_append(out, forbidden, sizeof forbidden - 1);
 	else if (rc == 0)
 		registry_answer(registry, &request, out);
 	if (rc == -ENOMEM || out->failed) {
@@ -54,7 +58,7 @@ static void answer(struct registry *registry, uint64_t deadline_ns, struct berth
 
 void batch_answer(struct registry *registry, struct berth_text line, struct buffer *scratch, struct buffer *out)
 {
-	answer(registry, 0, line, scratch, out);
+	answer(registry, false, 0, line, scratch, out);
 }
 
 void batch_fini(struct batch *batch)
@@ -90,7 +94,7 @@ static void answer_line(struct batch *batch, struct registry *registry, struct b
 	if (line.len > batch->line_max) {
 		refuse_line(batch);
 	} else if (!is_blank(line)) {
-		answer(registry, batch->deadline_ns, line, &batch->scratch, &batch->out);
+		answer(registry, batch->read_only, batch->deadline_ns, line, &batch->scratch, &batch->out);
 		buffer_append_char(&batch->out, '\n');
 	}
 }

@@ -15,6 +15,7 @@ enum { BATCH_LINE_MAX = 8 << 20 }; /* bytes, where nothing else is configured */
 struct batch {
 	size_t line_max;
 	const char *too_long; /* error.kind of a line that is longer */
+	bool read_only;       /* what would change anything is forbidden */
 	uint64_t deadline_ns; /* of the lines that are answered next; 0: none */
 	struct buffer in;     /* what has come and is not yet answered; append to it */
 	struct buffer out;    /* answers, to be taken out when one likes */

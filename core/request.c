@@ -106,6 +106,11 @@ static const struct word input_kinds[] = {
 	{ NULL, 0 },
 };
 
+bool request_changes(enum request_op op)
+{
+	return op == REQUEST_SPAWN_WORKER || op == REQUEST_STOP_WORKER || op == REQUEST_SEND_INPUT;
+}
+
 const char *request_intent_name(const struct berth_spawn_request *spawn)
 {
 	static const char *const ticket[] = {

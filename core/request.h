@@ -61,6 +61,9 @@ int request_complete(struct request *request, struct berth_text body, struct buf
  * no more escapes than needed. */
 void request_write_id(const struct request *request, struct buffer *out);
 
+/* Whether an operation does more than read. */
+bool request_changes(enum request_op op);
+
 /* The intent of a spawn in one word, such as ticket_coder. */
 const char *request_intent_name(const struct berth_spawn_request *spawn);
 

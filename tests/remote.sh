@@ -348,14 +348,9 @@ compare stop local-worker-runtime "$coder"
 compare stop local-worker-runtime "$coder" --force
 compare input local-worker-runtime "$coder" Ahoy
 compare input local-worker-runtime nobody --system Ahoy
-berth --connect "$service" adapters
-if says unknown_route; then
-	skip "adapters, config and check" "this service does not say what it has"
-else
-	compare adapters
-	compare config
-	compare check
-fi
+compare adapters
+compare config
+compare check
 
 serve batch "$@"
 "$BERTH" "$@" batch <"$srcdir/tests/golden/requests.jsonl" | timeless >"$scratch/here"
@@ -439,6 +434,16 @@ echo '{"op":"list_workers"}' | "$BERTH" --connect "http://$tcp" --token-file "$s
 status=$?
 refused 3 && says "unauthorized: "
 check $? "a wrong token for batch"
+printf 'r-token-of-some-length\n' >"$scratch/reads"
+chmod 600 "$scratch/reads"
+way="--connect http://$tcp --token-file $scratch/reads"
+compare workers
+berth --connect "http://$tcp" --token-file "$scratch/reads" input local-worker-runtime "$coder" Ahoy
+refused 1 && says "forbidden: op: a token with the scope write is expected"
+check $? "a token that only reads does not send input"
+berth --connect "http://$tcp" --token-file "$scratch/reads" adapters
+refused 3 && says "forbidden: " && says "; a token may do what its scope says"
+check $? "nor does it show files"
 berth --connect "https://$tcp" --token-file "$scratch/token" workers
 refused 3
 check $? "TLS where there is none"

@@ -460,9 +460,20 @@ check $? "a token with the scope read reads"
 tcp /api/runtimes/$embedded/workers -H "$read" -d "$spawn"
 is_error 403 forbidden
 check $? "and does not spawn"
-tcp /api/batch -H "$read" -d '{"op":"list_hosts"}'
-is_error 403 forbidden
-check $? "nor send a batch"
+for op in spawn_worker stop_worker send_input; do
+	printf '{"op":"%s","runtime_id":"%s","worker_id":"worker-00000001","request":%s}\n' $op $embedded \
+		'{"intent":{"kind":"workspace_companion"},"acceptance":{"kind":"run_accepted","expected_segments":0},"worker_id":"worker-00000001","mode":"force","content":"x"}'
+done >"$scratch/batch"
+echo '{"op":"list_hosts","limit":0}' >>"$scratch/batch"
+tcp /api/batch -H "$read" --data-binary "@$scratch/batch"
+[ "$status" = 200 ] && [ "$(grep -c '^{"error":{"kind":"forbidden","message":"[^"]*"}}$' "$body")" = 3 ] &&
+	[ "$(sed -n 4p "$body")" = '{"items":[],"diagnostics":[]}' ]
+check $? "nor do lines of a batch that change anything; the others are answered"
+for path in /api/adapters /api/config; do
+	tcp $path -H "$read"
+	is_error 403 forbidden
+	check $? "nor does it get $path, which names files"
+done
 tcp /api/runtimes/$embedded/workers -H "$write" -d "$spawn"
 [ "$status" = 200 ]
 check $? "a token with the scope write does"
@@ -489,7 +500,7 @@ check $? "a file that is wrong changes nothing, which is said"
 ask /api/runtimes
 [ "$status" = 200 ]
 check $? "the Unix socket wants no token"
-logged '"request_id":"[0-9a-f-]*","method":"POST","target":"/api/batch","listener":"127.0.0.1:[0-9]*","status":403,"bytes":[0-9]*,"ms":[0-9.]*}$' &&
+logged '"request_id":"[0-9a-f-]*","method":"POST","target":"/api/runtimes/[a-z-]*/workers","listener":"127.0.0.1:[0-9]*","status":403,"bytes":[0-9]*,"ms":[0-9.]*}$' &&
 	! grep -qv '^{"time":"[^"]*+00:00","level":"[a-z]*",.*}$' "$log"
 check $? "each line of the log is an object"
 ! grep -q 'abcdefghijklmnop\|ABCDEFGHIJKLMNOP\|qrstuvwxyzabcdef' "$log"

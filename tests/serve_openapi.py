@@ -171,7 +171,7 @@ def run(api, failed):
             expect("send_input", 200, {"content": "x"}, **address)
         for host in expect("list_hosts", 200)["items"]:
             expect("list_workers_for_host", 200, host_id=host["host_id"])
-        for name in ("healthz", "readyz", "metrics", "openapi"):
+        for name in ("adapters", "config", "healthz", "readyz", "metrics", "openapi"):
             expect(name, 200)
 
     def batch():

@@ -215,7 +215,7 @@ wait_for answers
 check $? "it answers through nginx"
 cmp "$scratch/out" "$scratch/workers"
 check $? "with the bytes that it has itself"
-for command in runtimes "workers --limit 1" "transcript nowhere nobody"; do
+for command in runtimes adapters config check "workers --limit 1" "transcript nowhere nobody"; do
 	# shellcheck disable=SC2086 # the words are to be split
 	"$BERTH" --connect "$socket" $command >"$scratch/here" 2>"$scratch/err.here"
 	# shellcheck disable=SC2086

@@ -14,6 +14,7 @@
 
 #include "core/json_writer.h"
 #include "core/log.h"
+#include "core/report.h"
 #include "core/services.h"
 #include "core/text.h"
 #include "inline/json_reader.h"
@@ -214,7 +215,6 @@ static bool is_hasty(const struct head *head)
 void exchange_judge(struct exchange *exchange, const struct head *head, const struct listener *listener)
 {
 	struct berth_text host = head->host, path, query = { NULL, 0 };
-	enum token_scope scope;
 	struct error error;
 	char *target, *mark;
 
@@ -232,12 +232,12 @@ void exchange_judge(struct exchange *exchange, const struct head *head, const st
 	if (mark)
 		query = berth_text(mark + 1);
 	if (!frame_is_clear(exchange, head) || !host_is_ours(exchange, head, listener, host))
-		scope = TOKEN_NONE;
-	else if ((scope = scope_of(exchange, head, listener)) == TOKEN_NONE)
+		exchange->scope = TOKEN_NONE;
+	else if ((exchange->scope = scope_of(exchange, head, listener)) == TOKEN_NONE)
 		exchange_refuse(exchange, REFUSAL_UNAUTHORIZED, "Authorization: Bearer and a token that is good here are expected");
 	if (exchange->status == 0)
 		find_route(exchange, path);
-	if (exchange->status == 0 && scope < routes[exchange->route].scope)
+	if (exchange->status == 0 && exchange->scope < routes[exchange->route].scope)
 		exchange_refuse(exchange, REFUSAL_FORBIDDEN, "Authorization: a token with the scope write is expected");
 	if (exchange->status == 0)
 		judge_size(exchange, head);
@@ -289,6 +289,14 @@ static void answer_itself(struct exchange *exchange)
 	case ROUTE_OPENAPI:
 		buffer_append(out, service_openapi, service_openapi_len);
 		break;
+	case ROUTE_ADAPTERS:
+	case ROUTE_CONFIG:
+		set = sets_hold(&service->sets);
+		if ((exchange->route == ROUTE_CONFIG ? report_config(set->setup.config.settings, out) :
+						       report_adapters(&set->setup.inventory, out)) < 0)
+			exchange_refuse(exchange, REFUSAL_OUT_OF_MEMORY, "no memory for the answer");
+		sets_release(&service->sets, set);
+		break;
 	case ROUTE_METRICS:
 		set = sets_hold(&service->sets);
 		metrics_write(&service->metrics, &service->sets, set, out);
@@ -321,7 +329,9 @@ void exchange_prepare(struct exchange *exchange)
 		answer_itself(exchange);
 		return;
 	case ROUTE_OF_BATCH:
-		exchange->batch = (struct batch){ .line_max = BODY_MAX, .too_long = "too_large" };
+		exchange->batch = (struct batch){ 
+			.line_max = BODY_MAX, .too_long = "too_large", .read_only = exchange->scope < TOKEN_WRITE,
+		};
 		return;
 	case ROUTE_OF_REGISTRY:
 		break;

@@ -51,6 +51,7 @@ struct exchange {
 	char *target; /* as it came, for the log; the parts in use are a copy */
 	char *parts;
 	enum route route; /* N_ROUTES: none */
+	enum token_scope scope;
 	struct request request;
 	uint64_t begun_ns;
 	uint64_t deadline_ns;

@@ -34,7 +34,10 @@ const struct route_row routes[N_ROUTES] = {
 	[ROUTE_CONNECT_POINTS] = { "connect_points", "GET",
 		"/api/runtimes/{runtime_id}/workers/{worker_id}/connect-points", ROUTE_OF_REGISTRY,
 		REQUEST_CONNECT_POINTS, 0, TOKEN_READ },
-	[ROUTE_BATCH] = { "batch", "POST", "/api/batch", ROUTE_OF_BATCH, N_REQUEST_OPS, ROUTE_TAKES_BODY, TOKEN_WRITE },
+	[ROUTE_BATCH] = { "batch", "POST", "/api/batch", ROUTE_OF_BATCH, N_REQUEST_OPS, ROUTE_TAKES_BODY, TOKEN_READ },
+	/* They name files. */
+	[ROUTE_ADAPTERS] = { "adapters", "GET", "/api/adapters", ROUTE_OF_SERVICE, N_REQUEST_OPS, 0, TOKEN_WRITE },
+	[ROUTE_CONFIG] = { "config", "GET", "/api/config", ROUTE_OF_SERVICE, N_REQUEST_OPS, 0, TOKEN_WRITE },
 	[ROUTE_OPENAPI] = { "openapi", "GET", "/api/openapi.json", ROUTE_OF_SERVICE, N_REQUEST_OPS, 0, TOKEN_READ },
 	[ROUTE_HEALTH] = { "healthz", "GET", "/healthz", ROUTE_OF_SERVICE, N_REQUEST_OPS, 0, TOKEN_READ },
 	[ROUTE_READY] = { "readyz", "GET", "/readyz", ROUTE_OF_SERVICE, N_REQUEST_OPS, 0, TOKEN_READ },
