@@ -324,7 +324,8 @@ struct berth_connect_point {
 /* Something that has happened in a runtime. Since 1.1. */
 struct berth_event {
 	size_t size;
-	uint64_t event_id;            /* from 1, rising; those that are not kept are passed over */
+	uint64_t event_id;            /* from 1, rising, as send_input and transcripts name it; those
+	                                 that are not kept are passed over */
 	struct berth_text kind;       /* required, for programs: runtime_started, worker_created,
 	                                 input_accepted, worker_stopped, worker_cancelled, or others */
 	uint64_t occurred_at_ns;      /* since 1970, UTC; 0: not known */
