@@ -394,8 +394,8 @@ static int parse_block(const struct members *top, struct request *request)
 		};
 		return 0;
 	case REQUEST_READ_EVENTS:
-		block->events = (struct berth_events_request){ .size = sizeof block->events, .limit = request->limit };
-		return take_text(top, KEY_CURSOR, OPTIONAL, &block->events.cursor);
+		block->events = (struct berth_events_request){ sizeof block->events, request->cursor, request->limit };
+		return 0;
 	case REQUEST_WORKER:
 	case REQUEST_CONNECT_POINTS:
 		block->worker = (struct berth_worker_request){ sizeof block->worker, request->worker_id };
@@ -503,6 +503,8 @@ int request_parse(struct berth_text line, uint64_t limit, struct buffer *scratch
 		rc = take_text(&top, KEY_WORKER_ID, REQUIRED, &request->worker_id);
 	if (rc == 0 && takes & BIT(KEY_HOST_ID))
 		rc = take_text(&top, KEY_HOST_ID, REQUIRED, &request->host_id);
+	if (rc == 0 && takes & BIT(KEY_CURSOR))
+		rc = take_text(&top, KEY_CURSOR, OPTIONAL, &request->cursor);
 	if (rc == 0 && takes & BIT(KEY_AFTER))
 		rc = take_text(&top, KEY_AFTER, DEFAULTED, &request->after);
 	if (rc == 0)

@@ -340,6 +340,9 @@ compare_all() {
 	compare transcript local-worker-runtime "$coder"
 	compare transcript local-worker-runtime "$coder" --start 3 --limit 7
 	compare connect-points local-worker-runtime "$coder"
+	compare events local-worker-runtime
+	compare events local-worker-runtime --cursor x --limit 3
+	compare events nowhere
 }
 compare_all
 compare spawn remote-worker-runtime

@@ -202,6 +202,7 @@ done <<END
 /api/hosts/$host/workers|{"op":"list_workers_for_host","host_id":"$host"}
 /api/runtimes/$local/workers/$worker|{"op":"worker","runtime_id":"$local","worker_id":"$worker"}
 /api/runtimes/$local/workers/$worker/transcript?start=3&limit=5|{"op":"transcript","runtime_id":"$local","worker_id":"$worker","start":3,"limit":5}
+/api/runtimes/$remote/events?limit=3&cursor=x|{"op":"read_events","runtime_id":"$remote","limit":3,"cursor":"x"}
 /api/runtimes/$local/workers/$worker/connect-points|{"op":"connect_points","runtime_id":"$local","worker_id":"$worker"}
 END
 ask '/api/workers?limit=1000'

@@ -107,7 +107,8 @@ class Client:
 
 
 class Service:
-    def __init__(self, scratch, *options, environment=None, adapters="remote-reserved,embedded,gate", inherit=None):
+    def __init__(self, scratch, *options, environment=None, adapters="remote-reserved,embedded,gate", inherit=None,
+                 drop_ins=()):
         self.scratch, self.path = scratch, scratch + "/s"
         self.gate = scratch + "/gate"
         for suffix in ("", ".inside", ".closed"):
@@ -122,6 +123,8 @@ class Service:
             self.drop_in("one", {"adapter": "gated-one", "options": {"gate": self.gate}})
         self.drop_in("embedded", {})
         self.drop_in("remote-reserved", {})
+        for name, settings in drop_ins:
+            self.drop_in(name, settings)
         command = [BERTH, "serve", "--workspace-root", "/srv/harbour", "--data-dir", "", "--config-root", self.config]
         for name in DIRS:
             command += ["--adapter-dir", name]
@@ -606,17 +609,18 @@ class Tests:
         return True
 
 
-def main():
-    chosen = sys.argv[1:] or [name for name in Tests.__dict__ if re.match("(a|an|also|what|http|pipelined|who|connections|"
+def main(tests):
+    chosen = sys.argv[1:] or [name for name in tests.__dict__ if re.match("(a|all|an|also|many|what|http|pipelined|who|connections|"
                                                                          "reloading|the|systemd|sockets)_", name)]
     failed = 0
     for name in chosen:
-        scratch = tempfile.mkdtemp(prefix="berth-abuse-")
+        scratch = tempfile.mkdtemp(prefix="berth-serve-")
         try:
-            failed += not Tests(scratch).run(name)
+            failed += not tests(scratch).run(name)
         finally:
             shutil.rmtree(scratch)
     sys.exit(failed > 0)
 
 
-main()
+if __name__ == "__main__":
+    main(Tests)

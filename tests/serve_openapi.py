@@ -67,7 +67,7 @@ class Api:
             value = arguments.pop(parameter["name"], None)
             if parameter["in"] == "path":
                 template = template.replace("{%s}" % parameter["name"], urllib.parse.quote(str(value), safe=""))
-            elif value is not None:
+            elif parameter["in"] == "query" and value is not None:
                 query[parameter["name"]] = value
         assert not arguments, arguments
         if body is not None and not isinstance(body, str):
@@ -81,8 +81,8 @@ class Api:
         response = self.follow(operation["responses"][str(status)])
         for header in response["headers"]:
             assert headers[header], header
-        (content_type, content), = response["content"].items()
-        assert headers.get_content_type() == content_type, headers["content-type"]
+        content_type = headers.get_content_type()
+        content = response["content"][content_type]
         value = json.loads(data) if content_type == "application/json" else data.decode()
         self.validate(content["schema"], value)
         self.seen.add((name, status))
@@ -138,7 +138,7 @@ def run(api, failed):
             jsonschema.Draft202012Validator.check_schema(schema)
         for _, _, operation in api.operations.values():
             for parameter in operation.get("parameters", []):
-                assert api.follow(parameter)["in"] in ("path", "query")
+                assert api.follow(parameter)["in"] in ("path", "query", "header")
 
     def expect(name, status, body=None, **arguments):
         got, value = api.call(name, body, **arguments)
@@ -159,6 +159,10 @@ def run(api, failed):
             for name in ("list_runtimes", "list_hosts", "list_workers"):
                 expect(name, 200, limit=limit)
             expect("transcript", 200, start=1, limit=limit, **FIRST)
+        page = expect("read_events", 200, runtime_id=EMBEDDED, limit=3)
+        expect("read_events", 200, runtime_id=EMBEDDED, cursor=page["next_cursor"])
+        for runtime in (LOCAL, EMBEDDED):
+            expect("read_events", 200, runtime_id=runtime, cursor="x", follow="true")
         workers = expect("list_workers", 200)["items"]
         assert {w["runtime_id"] for w in workers} == {LOCAL, EMBEDDED}
         for worker in workers:
@@ -173,6 +177,18 @@ def run(api, failed):
             expect("list_workers_for_host", 200, host_id=host["host_id"])
         for name in ("adapters", "config", "healthz", "readyz", "metrics", "openapi"):
             expect(name, 200)
+
+    def stream():
+        connection = Connection(api.path)
+        connection.request("GET", "/api/runtimes/%s/events" % EMBEDDED, headers={"Accept": "text/event-stream"})
+        answer = connection.getresponse()
+        lines = [answer.readline().decode() for _ in range(10)]
+        answer.close()
+        connection.close()
+        assert "id" in lines[2] and lines[4].startswith("data: "), lines
+        api.check("read_events", 200, answer.headers, "".join(lines).encode())
+        for line in lines[4::4]:
+            api.validate({"$ref": "#/components/schemas/Event"}, json.loads(line[6:]))
 
     def batch():
         lines = [{"op": "list_runtimes", "id": 1}, {"op": "nosuch"}, {"op": "worker", "runtime_id": "a", "worker_id": "b"}]
@@ -200,6 +216,8 @@ def run(api, failed):
             refused(name, 404, body, runtime_id=EMBEDDED, worker_id="x")
             refused(name, 400, "{", **FIRST)
             refused(name, 413, " " * (1 << 20) + "x", **FIRST)
+        refused("read_events", 404, runtime_id="nowhere")
+        refused("read_events", 400, runtime_id=EMBEDDED, follow="x")
         refused("spawn_worker", 400, {}, runtime_id=EMBEDDED)
         for name, method, target, headers in (
                 ("list_runtimes", "GET", "/api/runtimes", {"Host": "evil.example"}),
@@ -233,6 +251,7 @@ def run(api, failed):
     sentence("its schemas are valid", schemas, failed)
     sentence("the answers of all operations are as described", good_answers, failed)
     sentence("a batch is, too", batch, failed)
+    sentence("events that are followed are, too", stream, failed)
     sentence("errors are as described", errors, failed)
     sentence("no operation was left out", all_operations, failed)
     sentence("every route is described", all_routes, failed)

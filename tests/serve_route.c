@@ -84,24 +84,34 @@ static void queries_are_read_strictly(void **state)
 		const char *query;
 		const char *error; /* its beginning; NULL: none */
 		uint64_t limit, start;
-		const char *after;
+		const char *after, *cursor;
+		bool follow;
 	} rows[] = {
-		{ ROUTE_TRANSCRIPT, "start=", "start: a whole number", 0, 0, NULL },
-		{ ROUTE_TRANSCRIPT, "start=+1", "start: a whole number", 0, 0, NULL },
-		{ ROUTE_TRANSCRIPT, "start=1e1", "start: a whole number", 0, 0, NULL },
-		{ ROUTE_TRANSCRIPT, "limit=00", "limit: a whole number", 0, 0, NULL },
-		{ ROUTE_TRANSCRIPT, "start=1&start=1", "start: given twice", 0, 0, NULL },
-		{ ROUTE_TRANSCRIPT, "start=1&%73tart=1", "start: given twice", 0, 0, NULL },
-		{ ROUTE_TRANSCRIPT, "x=%", "query: two hex digits", 0, 0, NULL },
-		{ ROUTE_WORKERS, "after=%ff", "after: UTF-8", 0, 0, NULL },
-		{ ROUTE_TRANSCRIPT, "", NULL, 200, 0, NULL },
-		{ ROUTE_TRANSCRIPT, "&&=&x&=x&x=", NULL, 200, 0, NULL },
-		{ ROUTE_TRANSCRIPT, "start=18446744073709551615&limit=0", NULL, 0, UINT64_MAX, NULL },
-		{ ROUTE_TRANSCRIPT, "limit=18446744073709551615", NULL, 200, 0, NULL },
-		{ ROUTE_TRANSCRIPT, "after=a/b&limit=7", NULL, 7, 0, NULL },
-		{ ROUTE_WORKERS, "after=a%2fb&start=x", NULL, 200, 0, "a/b" },
-		{ ROUTE_WORKERS, "after", NULL, 200, 0, "" },
-		{ ROUTE_HEALTH, "limit=x&start=x&after=%41", NULL, 200, 0, NULL },
+		{ ROUTE_TRANSCRIPT, "start=", "start: a whole number", 0, 0, NULL, NULL, false },
+		{ ROUTE_TRANSCRIPT, "start=+1", "start: a whole number", 0, 0, NULL, NULL, false },
+		{ ROUTE_TRANSCRIPT, "start=1e1", "start: a whole number", 0, 0, NULL, NULL, false },
+		{ ROUTE_TRANSCRIPT, "limit=00", "limit: a whole number", 0, 0, NULL, NULL, false },
+		{ ROUTE_TRANSCRIPT, "start=1&start=1", "start: given twice", 0, 0, NULL, NULL, false },
+		{ ROUTE_TRANSCRIPT, "start=1&%73tart=1", "start: given twice", 0, 0, NULL, NULL, false },
+		{ ROUTE_TRANSCRIPT, "x=%", "query: two hex digits", 0, 0, NULL, NULL, false },
+		{ ROUTE_WORKERS, "after=%ff", "after: UTF-8", 0, 0, NULL, NULL, false },
+		{ ROUTE_TRANSCRIPT, "", NULL, 200, 0, NULL, NULL, false },
+		{ ROUTE_TRANSCRIPT, "&&=&x&=x&x=", NULL, 200, 0, NULL, NULL, false },
+		{ ROUTE_TRANSCRIPT, "start=18446744073709551615&limit=0", NULL, 0, UINT64_MAX, NULL, NULL, false },
+		{ ROUTE_TRANSCRIPT, "limit=18446744073709551615", NULL, 200, 0, NULL, NULL, false },
+		{ ROUTE_TRANSCRIPT, "after=a/b&limit=7", NULL, 7, 0, NULL, NULL, false },
+		{ ROUTE_WORKERS, "after=a%2fb&start=x", NULL, 200, 0, "a/b", NULL, false },
+		{ ROUTE_WORKERS, "after", NULL, 200, 0, "", NULL, false },
+		{ ROUTE_EVENTS, "cursor=%ff", "cursor: UTF-8", .limit = 0 },
+		{ ROUTE_EVENTS, "follow=", "follow: true or false", .limit = 0 },
+		{ ROUTE_EVENTS, "follow=1", "follow: true or false", .limit = 0 },
+		{ ROUTE_EVENTS, "follow=true&follow=true", "follow: given twice", .limit = 0 },
+		{ ROUTE_EVENTS, "after=a/b&start=x", NULL, .limit = 200 },
+		{ ROUTE_EVENTS, "cursor=a%2Bb&limit=3", NULL, .limit = 3, .cursor = "a+b" },
+		{ ROUTE_EVENTS, "follow=true", NULL, .limit = 200, .follow = true },
+		{ ROUTE_EVENTS, "follow=false", NULL, .limit = 200 },
+		{ ROUTE_TRANSCRIPT, "follow=x&cursor=%ff", NULL, .limit = 200 },
+		{ ROUTE_HEALTH, "limit=x&start=x&after=%41", NULL, 200, 0, NULL, NULL, false },
 	};
 
 	(void)state;
@@ -109,12 +119,15 @@ static void queries_are_read_strictly(void **state)
 		CLEANUP_FREE char *query = strdup(rows[i].query);
 		struct request request = { 0 };
 		struct error error = { "" };
-		int rc = route_read_query(rows[i].route, berth_text(query), 200, &request, &error);
+		bool follow = false;
+		int rc = route_read_query(rows[i].route, berth_text(query), 200, &request, &follow, &error);
 
 		if (rows[i].error ? rc != -EINVAL || strncmp(error.text, rows[i].error, strlen(rows[i].error)) != 0 :
 				    rc != 0 || request.limit != rows[i].limit || request.start != rows[i].start ||
 					    !request.after.ptr != !rows[i].after ||
-					    (rows[i].after && !text_is(request.after, rows[i].after)))
+					    (rows[i].after && !text_is(request.after, rows[i].after)) ||
+					    !request.cursor.ptr != !rows[i].cursor ||
+					    (rows[i].cursor && !text_is(request.cursor, rows[i].cursor)) || follow != rows[i].follow)
 			fail_msg("%s: %d, %s", rows[i].query, rc, error.text);
 	}
 }
@@ -125,6 +138,7 @@ static void whatever_chance_makes_is_read_or_refused(void **state)
 	static const char *const pieces[] = {
 		"/", "//", "api", "runtimes", "workers", "hosts", "x", "%", "%2", "%2f", "%00", "%c3", "%c3%b6", "%zz", "input",
 		"?", "&", "=", "limit", "after", "start", "9", "18446744073709551616", "\xff", "batch", "healthz", "..",
+		"events", "cursor", "follow", "true",
 	};
 	uint64_t seed = 1;
 
@@ -133,6 +147,7 @@ static void whatever_chance_makes_is_read_or_refused(void **state)
 		CLEANUP(buffer_fini) struct buffer text = { 0 };
 		struct request request = { 0 };
 		enum route route = N_ROUTES;
+		bool follow = false;
 		struct error error;
 
 		do {
@@ -144,7 +159,7 @@ static void whatever_chance_makes_is_read_or_refused(void **state)
 			route_find(i % 4 == 1 ? "GET" : "POST", (struct berth_text){ text.data, text.len }, &route, &request, &error);
 		else
 			route_read_query((enum route)(i / 2 % N_ROUTES), (struct berth_text){ text.data, text.len }, 200, &request,
-					 &error);
+					 &follow, &error);
 	}
 }
 

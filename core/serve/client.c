@@ -6,6 +6,7 @@
 #include "core/serve/client.h"
 
 #include <microhttpd.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -76,11 +77,24 @@ void clients_resume(struct clients *clients, struct exchange *exchange)
 	pthread_mutex_unlock(&clients->lock);
 }
 
+/* Whether one who follows has closed the connection, or his half of it. The library looks at no connection that is
+ * suspended, and would only see it when there is something to send. */
+static bool is_gone(const struct client *client)
+{
+	struct pollfd look = { .fd = client->fd, .events = POLLRDHUP };
+
+	return client->waiting && client->waiting->follower && poll(&look, 1, 0) > 0;
+}
+
 void clients_expire(struct clients *clients, uint64_t now_ns)
 {
 	pthread_mutex_lock(&clients->lock);
 	for (struct client *client = clients->first; client; client = client->next) {
-		if (now_ns < atomic_load_explicit(&client->deadline_ns, memory_order_relaxed))
+		bool gone = is_gone(client);
+
+		if (gone)
+			shutdown(client->fd, SHUT_RDWR);
+		else if (now_ns < atomic_load_explicit(&client->deadline_ns, memory_order_relaxed))
 			continue;
 		if (client->waiting) {
 			resume(client, EXCHANGE_EXPIRED);

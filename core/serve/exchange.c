@@ -66,6 +66,8 @@ void exchange_unref(struct exchange *exchange)
 		return;
 	if (exchange->holds_batch)
 		atomic_fetch_sub(&exchange->service->n_batches, 1);
+	if (exchange->follows)
+		atomic_fetch_sub(&exchange->service->metrics.n_followers, 1);
 	buffer_fini(&exchange->body);
 	buffer_fini(&exchange->answer);
 	buffer_fini(&exchange->scratch);
@@ -74,6 +76,7 @@ void exchange_unref(struct exchange *exchange)
 	spool_fini(&exchange->spool);
 	free(exchange->target);
 	free(exchange->parts);
+	free(exchange->last_event_id);
 	free(exchange);
 }
 
@@ -202,6 +205,27 @@ static void judge_size(struct exchange *exchange, const struct head *head)
 		exchange_refuse(exchange, REFUSAL_TOO_LARGE, "body: at most %" PRIu64 " bytes are expected", max);
 }
 
+/* Where a follower goes on is what he was sent last, before what his first request said. */
+static void judge_follower(struct exchange *exchange, struct berth_text last)
+{
+	if (atomic_fetch_add(&exchange->service->metrics.n_followers, 1) >= FOLLOWERS_MAX) {
+		atomic_fetch_sub(&exchange->service->metrics.n_followers, 1);
+		exchange_refuse(exchange, REFUSAL_BUSY, "follow: %d are following already; try again", FOLLOWERS_MAX);
+		return;
+	}
+	exchange->follows = true;
+	exchange->request.limit = FOLLOW_PAGE;
+	if (last.len == 0)
+		return;
+	exchange->last_event_id = strndup(last.ptr, last.len);
+	if (!exchange->last_event_id)
+		exchange_refuse(exchange, REFUSAL_OUT_OF_MEMORY, "no memory for the request");
+	else if (!utf8_valid(last.ptr, last.len))
+		exchange_refuse(exchange, REFUSAL_BAD_REQUEST, "Last-Event-ID: UTF-8 is expected");
+	else
+		exchange->request.cursor = berth_text(exchange->last_event_id);
+}
+
 /* Whether who is refused is told so before his body has come. Most clients do not look before they have sent it, and
  * would not see the answer at all: so that is for those who ask, and for what would take too long. */
 static bool is_hasty(const struct head *head)
@@ -215,6 +239,7 @@ static bool is_hasty(const struct head *head)
 void exchange_judge(struct exchange *exchange, const struct head *head, const struct listener *listener)
 {
 	struct berth_text host = head->host, path, query = { NULL, 0 };
+	bool follows = head->follows;
 	struct error error;
 	char *target, *mark;
 
@@ -242,8 +267,10 @@ void exchange_judge(struct exchange *exchange, const struct head *head, const st
 	if (exchange->status == 0)
 		judge_size(exchange, head);
 	if (exchange->status == 0 &&
-	    route_read_query(exchange->route, query, exchange->service->sets.limit, &exchange->request, &error) < 0)
+	    route_read_query(exchange->route, query, exchange->service->sets.limit, &exchange->request, &follows, &error) < 0)
 		exchange_refuse(exchange, REFUSAL_BAD_REQUEST, "%s", error.text);
+	if (exchange->status == 0 && follows && routes[exchange->route].takes & ROUTE_TAKES_FOLLOW)
+		judge_follower(exchange, head->last_event_id);
 	if (exchange->status != 0 && exchange->has_body && is_hasty(head))
 		exchange->close = true;
 }

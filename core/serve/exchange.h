@@ -24,10 +24,11 @@
 /* The head of a request, as far as it matters. Absent texts were not given; all are borrowed. */
 struct head {
 	const char *method;
-	struct berth_text host, origin, authorization, request_id, content_length, transfer_encoding;
+	struct berth_text host, origin, authorization, request_id, content_length, transfer_encoding, last_event_id;
 	bool doubled;   /* a header that must not be there twice is */
 	bool needs_host; /* by its version */
 	bool expects;    /* it waits for 100 Continue */
+	bool follows;    /* it takes server-sent events */
 	bool tls;
 };
 
@@ -50,6 +51,7 @@ struct exchange {
 	char method[16];
 	char *target; /* as it came, for the log; the parts in use are a copy */
 	char *parts;
+	char *last_event_id;
 	enum route route; /* N_ROUTES: none */
 	enum token_scope scope;
 	struct request request;
@@ -59,6 +61,9 @@ struct exchange {
 	bool close;      /* the connection cannot be used again */
 	bool has_body;
 	bool holds_batch; /* counts among service->n_batches */
+	bool follows;     /* wants events as they happen, and counts among metrics.n_followers */
+	uint64_t followed_ns; /* since when it has them; 0: not yet */
+	struct follower *follower;
 	uint64_t n_received, n_sent;
 	struct buffer body, answer;
 	struct spool spool;     /* of a batch */

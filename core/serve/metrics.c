@@ -153,6 +153,8 @@ void metrics_write(struct metrics *metrics, struct sets *sets, const struct set 
 	write_durations(metrics, out);
 	head(out, "berth_http_requests_active", "gauge", "Requests that are being answered.");
 	print(out, "berth_http_requests_active %lld\n", (long long)atomic_load(&metrics->n_active));
+	head(out, "berth_followers", "gauge", "Of those, the ones that follow the events of a runtime.");
+	print(out, "berth_followers %lld\n", (long long)atomic_load(&metrics->n_followers));
 	head(out, "berth_connections_total", "counter", "Connections that were accepted.");
 	print(out, "berth_connections_total %llu\n", (unsigned long long)value(&metrics->n_connections));
 	head(out, "berth_connections_refused_total", "counter", "Connections beyond the most that there may be.");

@@ -27,6 +27,7 @@ struct metrics {
 	struct route_metrics routes[N_ROUTES + 1];
 	atomic_uint_fast64_t n_connections, n_connections_refused;
 	atomic_int_fast64_t n_open, n_active; /* connections; requests that are being answered */
+	atomic_int_fast64_t n_followers;      /* of those, the ones that follow events */
 };
 
 /* Counts an answer. [any thread] */

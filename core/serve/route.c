@@ -34,6 +34,8 @@ const struct route_row routes[N_ROUTES] = {
 	[ROUTE_CONNECT_POINTS] = { "connect_points", "GET",
 		"/api/runtimes/{runtime_id}/workers/{worker_id}/connect-points", ROUTE_OF_REGISTRY,
 		REQUEST_CONNECT_POINTS, 0, TOKEN_READ },
+	[ROUTE_EVENTS] = { "events", "GET", "/api/runtimes/{runtime_id}/events", ROUTE_OF_REGISTRY, REQUEST_READ_EVENTS,
+		ROUTE_TAKES_LIMIT | ROUTE_TAKES_CURSOR | ROUTE_TAKES_FOLLOW, TOKEN_READ },
 	[ROUTE_BATCH] = { "batch", "POST", "/api/batch", ROUTE_OF_BATCH, N_REQUEST_OPS, ROUTE_TAKES_BODY, TOKEN_READ },
 	/* They name files. */
 	[ROUTE_ADAPTERS] = { "adapters", "GET", "/api/adapters", ROUTE_OF_SERVICE, N_REQUEST_OPS, 0, TOKEN_WRITE },
@@ -195,23 +197,40 @@ static int read_number(const char *key, struct berth_text text, uint64_t *valuep
 	return 0;
 }
 
-static int read_member(unsigned key, struct berth_text value, struct request *request, struct error *error)
+static int read_text(const char *key, struct berth_text text, struct berth_text *valuep, struct error *error)
+{
+	if (!utf8_valid(text.ptr, text.len))
+		return error_set(error, -EINVAL, "%s: UTF-8 is expected", key);
+	*valuep = text;
+	return 0;
+}
+
+static int read_flag(const char *key, struct berth_text text, bool *valuep, struct error *error)
+{
+	if (!text_is(text, "true") && !text_is(text, "false"))
+		return error_set(error, -EINVAL, "%s: true or false is expected", key);
+	*valuep = text_is(text, "true");
+	return 0;
+}
+
+static int read_member(unsigned key, struct berth_text value, struct request *request, bool *followp, struct error *error)
 {
 	switch (key) {
 	case ROUTE_TAKES_LIMIT:
 		return read_number("limit", value, &request->limit, error);
 	case ROUTE_TAKES_START:
 		return read_number("start", value, &request->start, error);
+	case ROUTE_TAKES_CURSOR:
+		return read_text("cursor", value, &request->cursor, error);
+	case ROUTE_TAKES_FOLLOW:
+		return read_flag("follow", value, followp, error);
 	default:
-		if (!utf8_valid(value.ptr, value.len))
-			return error_set(error, -EINVAL, "after: UTF-8 is expected");
-		request->after = value;
-		return 0;
+		return read_text("after", value, &request->after, error);
 	}
 }
 
 int route_read_query(enum route route, struct berth_text query, uint64_t limit_max, struct request *request,
-		     struct error *error)
+		     bool *followp, struct error *error)
 {
 	static const struct {
 		const char *name;
@@ -220,6 +239,8 @@ int route_read_query(enum route route, struct berth_text query, uint64_t limit_m
 		{ "limit", ROUTE_TAKES_LIMIT },
 		{ "start", ROUTE_TAKES_START },
 		{ "after", ROUTE_TAKES_AFTER },
+		{ "cursor", ROUTE_TAKES_CURSOR },
+		{ "follow", ROUTE_TAKES_FOLLOW },
 	};
 	const char *p = query.ptr, *end = query.ptr + query.len;
 	unsigned seen = 0;
@@ -243,7 +264,7 @@ int route_read_query(enum route route, struct berth_text query, uint64_t limit_m
 			if (seen & keys[i].key)
 				return error_set(error, -EINVAL, "%s: given twice", keys[i].name);
 			seen |= keys[i].key;
-			rc = read_member(keys[i].key, value, request, error);
+			rc = read_member(keys[i].key, value, request, followp, error);
 		}
 	}
 	if (rc == 0 && request->limit > limit_max)

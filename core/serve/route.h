@@ -22,6 +22,7 @@ enum route {
 	ROUTE_STOP,
 	ROUTE_TRANSCRIPT,
 	ROUTE_CONNECT_POINTS,
+	ROUTE_EVENTS,
 	ROUTE_BATCH,
 	ROUTE_ADAPTERS,
 	ROUTE_CONFIG,
@@ -44,6 +45,8 @@ enum {
 	ROUTE_TAKES_START = 1 << 1,
 	ROUTE_TAKES_AFTER = 1 << 2,
 	ROUTE_TAKES_BODY = 1 << 3,
+	ROUTE_TAKES_CURSOR = 1 << 4,
+	ROUTE_TAKES_FOLLOW = 1 << 5,
 };
 
 struct route_row {
@@ -63,9 +66,10 @@ int route_find(const char *method, struct berth_text path, enum route *routep, s
 	       struct error *error);
 
 /* Reads the members of a query that the route takes. The texts are decoded in their places. limit_max: what a limit is
- * where none is given, and larger ones are cut to. -EINVAL with what is wrong in error. */
+ * where none is given, and larger ones are cut to. *followp: whether the answer is to go on; stays as it is where that is
+ * not said. -EINVAL with what is wrong in error. */
 int route_read_query(enum route route, struct berth_text query, uint64_t limit_max, struct request *request,
-		     struct error *error);
+		     bool *followp, struct error *error);
 
 /* Appends the methods that the path of a route has, as in Allow. */
 void route_write_allow(struct buffer *out, enum route route);

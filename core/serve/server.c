@@ -44,6 +44,7 @@ enum {
 };
 
 #define SECOND_NS UINT64_C(1000000000)
+#define HEARTBEAT_NS (15 * SECOND_NS) /* of silence, after which a follower is sent a comment */
 
 typedef enum MHD_Result queue_function(struct MHD_Connection *connection, unsigned int status,
 				       struct MHD_Response *response);
@@ -105,13 +106,23 @@ static void on_connection(void *data, struct MHD_Connection *connection, void **
 
 /* ---- Answers ---- */
 
+static const char *content_type_of(const struct exchange *exchange)
+{
+	if (exchange->follower)
+		return "text/event-stream";
+	if (exchange->status == 200 && exchange->route == ROUTE_METRICS)
+		return "text/plain; version=0.0.4; charset=utf-8";
+	if (exchange->status == 200 && exchange->route == ROUTE_BATCH)
+		return "application/x-ndjson";
+	return "application/json";
+}
+
 static void add_headers(struct MHD_Response *response, const struct exchange *exchange)
 {
-	MHD_add_response_header(response, "Content-Type",
-				exchange->status == 200 && exchange->route == ROUTE_METRICS ?
-					"text/plain; version=0.0.4; charset=utf-8" :
-				exchange->status == 200 && exchange->route == ROUTE_BATCH ? "application/x-ndjson" :
-											   "application/json");
+	MHD_add_response_header(response, "Content-Type", content_type_of(exchange));
+	/* nginx would keep events until it has enough of them. */
+	if (exchange->follower)
+		MHD_add_response_header(response, "X-Accel-Buffering", "no");
 	MHD_add_response_header(response, "Cache-Control", "no-store");
 	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
 	MHD_add_response_header(response, "X-Request-Id", exchange->id);
@@ -230,16 +241,22 @@ static bool carry_out_here(struct door *door, struct exchange *exchange)
 	return done;
 }
 
-/* ---- Batches ---- */
+/* ---- Streams ---- */
 
-/* The client and the exchange whose answers are streamed. */
+/* The client and the exchange whose answers are sent as they come. */
 struct stream {
 	struct server *server;
 	struct client *client;
 	struct exchange *exchange;
 };
 
-static ssize_t read_stream(void *data, uint64_t position, char *to, size_t max)
+static void count_sent(struct stream *stream, size_t n)
+{
+	stream->exchange->n_sent += n;
+	set_deadline(stream->client, time_for(stream->exchange->service, services_monotonic_ns(), n));
+}
+
+static ssize_t read_batch(void *data, uint64_t position, char *to, size_t max)
 {
 	struct stream *stream = data;
 	struct exchange *exchange = stream->exchange;
@@ -265,32 +282,84 @@ static ssize_t read_stream(void *data, uint64_t position, char *to, size_t max)
 		left = max;
 	memcpy(to, out->data + exchange->batch_taken, left);
 	exchange->batch_taken += left;
-	exchange->n_sent += left;
-	set_deadline(stream->client, time_for(exchange->service, services_monotonic_ns(), left));
+	count_sent(stream, left);
 	return (ssize_t)left;
+}
+
+/* Suspends the connection until there are further events, or it is time for a heartbeat. */
+static void wait_for_events(struct stream *stream, uint64_t until_ns)
+{
+	struct clients *clients = &stream->server->clients;
+	struct exchange *exchange = stream->exchange;
+
+	set_deadline(stream->client, until_ns);
+	MHD_suspend_connection(stream->client->connection);
+	/* What came before it was seen to wait has not resumed it. */
+	if (clients_wait(clients, stream->client, exchange) && follower_is_due(exchange->follower))
+		clients_resume(clients, exchange);
+}
+
+static ssize_t read_events(void *data, uint64_t position, char *to, size_t max)
+{
+	static const char heartbeat[] = ":\n\n";
+	struct stream *stream = data;
+	struct exchange *exchange = stream->exchange;
+	ssize_t n = follower_take(exchange->follower, to, max);
+
+	(void)position;
+	if (n < 0)
+		return MHD_CONTENT_READER_END_OF_STREAM;
+	if (n == 0 && exchange->stage == EXCHANGE_EXPIRED && max >= sizeof heartbeat - 1) {
+		n = sizeof heartbeat - 1;
+		memcpy(to, heartbeat, (size_t)n);
+	}
+	exchange->stage = EXCHANGE_DONE;
+	if (n == 0)
+		wait_for_events(stream, exchange->deadline_ns);
+	else
+		count_sent(stream, (size_t)n);
+	if (n > 0)
+		exchange->deadline_ns = services_monotonic_ns() + HEARTBEAT_NS;
+	return n;
 }
 
 static void free_stream(void *data)
 {
 	struct stream *stream = data;
 
+	follower_end(stream->exchange->follower);
 	exchange_unref(stream->exchange);
 	free(stream);
 }
 
-static enum MHD_Result send_batch(struct server *server, struct client *client, struct exchange *exchange)
+static enum MHD_Result send_stream(struct server *server, struct client *client, struct exchange *exchange,
+				   MHD_ContentReaderCallback read)
 {
 	struct stream *stream = malloc(sizeof *stream);
 	struct MHD_Response *response;
 
-	if (!stream)
+	if (!stream) {
+		follower_end(exchange->follower);
 		return MHD_NO;
+	}
 	*stream = (struct stream){ server, client, exchange_ref(exchange) };
 	exchange->status = 200;
-	response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 32 << 10, read_stream, stream, free_stream);
+	response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 32 << 10, read, stream, free_stream);
 	if (!response)
 		free_stream(stream);
 	return send_response(client, exchange, response, 0);
+}
+
+/* Sends what another thread, or this one, has carried out. */
+static enum MHD_Result send_result(struct server *server, struct client *client, struct exchange *exchange)
+{
+	if (exchange->follows && exchange->status == 200)
+		exchange->follower = feeds_follow(&server->feeds, exchange);
+	if (!exchange->follower)
+		return send_answer(client, exchange);
+	buffer_fini(&exchange->answer);
+	exchange->followed_ns = services_monotonic_ns();
+	return send_stream(server, client, exchange, read_events);
 }
 
 /* ---- Requests ---- */
@@ -322,6 +391,10 @@ static enum MHD_Result take_header(void *data, enum MHD_ValueKind kind, const ch
 		head->authorization = (struct berth_text){ value ? value : "", len };
 	else if (strcasecmp(key, "X-Request-Id") == 0)
 		head->request_id = (struct berth_text){ value ? value : "", len };
+	else if (strcasecmp(key, "Last-Event-ID") == 0)
+		head->last_event_id = (struct berth_text){ value ? value : "", len };
+	else if (strcasecmp(key, "Accept") == 0)
+		head->follows = head->follows || (value && strcasestr(value, "text/event-stream"));
 	return MHD_YES;
 }
 
@@ -368,9 +441,9 @@ static enum MHD_Result answer(struct door *door, struct client *client, struct e
 	if (exchange->status != 0)
 		return send_answer(client, exchange);
 	if (exchange->route == ROUTE_BATCH)
-		return send_batch(server, client, exchange);
+		return send_stream(server, client, exchange, read_batch);
 	if (carry_out_here(door, exchange))
-		return send_answer(client, exchange);
+		return send_result(server, client, exchange);
 	/* on_request is called again once the connection is resumed. */
 	hand_over(server, client, exchange, false);
 	return MHD_YES;
@@ -408,7 +481,7 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *connection,
 	case EXCHANGE_DONE:
 		if (exchange->status == 0)
 			exchange_take_result(exchange);
-		return send_answer(client, exchange);
+		return send_result(door->server, client, exchange);
 	default:
 		return answer(door, client, exchange);
 	}
@@ -440,7 +513,9 @@ static void on_completed(void *data, struct MHD_Connection *connection, void **c
 		return;
 	/* Without a status nobody was there to answer to. */
 	if (exchange->status != 0) {
-		metrics_count(&exchange->service->metrics, exchange->route, exchange->status, now_ns - exchange->begun_ns);
+		/* Of one who follows, how long it took until he did. */
+		metrics_count(&exchange->service->metrics, exchange->route, exchange->status,
+			      (exchange->followed_ns ? exchange->followed_ns : now_ns) - exchange->begun_ns);
 		exchange_log(exchange, door->listener->name, now_ns);
 	}
 	atomic_fetch_sub(&exchange->service->metrics.n_active, 1);
@@ -558,6 +633,7 @@ int server_start(struct server *server, struct service *service, struct listener
 	*(void **)&queue_response = dlsym(RTLD_NEXT, "MHD_queue_response");
 	server->service = service;
 	clients_init(&server->clients);
+	feeds_init(&server->feeds, service, &server->clients);
 	if (!queue_response)
 		return error_set(error, -ENOSYS, "libmicrohttpd: MHD_queue_response is not there");
 	if (options->tls_cert)
@@ -577,6 +653,7 @@ int server_start(struct server *server, struct service *service, struct listener
 void server_tick(struct server *server)
 {
 	clients_expire(&server->clients, services_monotonic_ns());
+	feeds_tick(&server->feeds);
 }
 
 void server_quiesce(struct server *server)
@@ -586,6 +663,7 @@ void server_quiesce(struct server *server)
 			listener_remove_file(server->doors[i].listener);
 			MHD_quiesce_daemon(server->doors[i].daemon);
 		}
+	feeds_close(&server->feeds);
 }
 
 bool server_is_busy(struct server *server)
@@ -625,6 +703,7 @@ void server_fini(struct server *server)
 	free(server->tls.certificate);
 	free(server->tls.key);
 	free(server->tls.client_ca);
+	feeds_fini(&server->feeds);
 	clients_fini(&server->clients);
 }
 

@@ -4,6 +4,7 @@
 #define BERTH_CORE_SERVE_SERVER_H
 
 #include "core/serve/client.h"
+#include "core/serve/feed.h"
 #include "core/serve/listener.h"
 #include "core/serve/service.h"
 
@@ -28,6 +29,7 @@ struct tls {
 struct server {
 	struct service *service;
 	struct clients clients;
+	struct feeds feeds;
 	struct tls tls;
 	struct door doors[LISTENERS_MAX];
 	size_t n_doors;
@@ -38,10 +40,10 @@ struct server {
 int server_start(struct server *server, struct service *service, struct listeners *listeners,
 		 const struct options *options, struct error *error);
 
-/* Expires what has taken too long; to be called a few times a second. */
+/* Expires what has taken too long, and looks for new events; to be called a few times a second. */
 void server_tick(struct server *server);
 
-/* Accepts no more connections. */
+/* Accepts no more connections, and lets nobody follow any more. */
 void server_quiesce(struct server *server);
 
 /* Whether a request is being read or answered. */

@@ -18,6 +18,8 @@ enum {
 	BODY_MAX = 1 << 20,         /* bytes; in a batch, each line */
 	BATCH_BODY_MAX = 256 << 20, /* bytes, all lines together */
 	BATCHES_MAX = 16,           /* at once */
+	FOLLOWERS_MAX = 256,        /* at once */
+	FOLLOW_PAGE = 64,           /* events that are read at once for one of them */
 };
 
 struct service {
