@@ -1,9 +1,21 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Counts the cases in the logs of the build trees that are given: those of the cmocka
-# programs and the lines "ok" and "not ok" of the scripts. Prints one line, and fails
-# where a case failed, a test program ended badly, or nothing ran.
+# programs and the lines "ok" and "not ok" of the scripts. Prints one line, behind what is
+# said of each case that failed, and fails where one did, a test program ended badly, or
+# nothing ran.
 set -u
+
+# In a few lines each: it is often the end of a long run that is kept.
+for tree in "$@"; do
+	find "$tree" -maxdepth 2 -name '*.log' ! -name config.log ! -name test-suite.log -exec grep -lE \
+		'^not ok |^\[  (FAILED|ERROR) ' {} +
+	find "$tree" -maxdepth 2 -name '*.trs' -exec grep -l '^:test-result: \(FAIL\|ERROR\|XPASS\)' {} + |
+		sed 's/\.trs$/.log/'
+done | sort -u | while read -r log; do
+	echo "---- $log"
+	{ grep -E -A 3 '^not ok |^\[  ERROR ' "$log" | grep -v '^ok ' || tail -n 4 "$log"; } | cut -c 1-240 | head -n 12
+done
 
 for tree in "$@"; do
 	find "$tree" -maxdepth 2 -name '*.log' ! -name config.log ! -name test-suite.log -exec cat {} +
