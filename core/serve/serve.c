@@ -23,10 +23,11 @@
 
 enum {
 	TICK_MS = 250,
-	/* After SIGTERM: how long requests may take, then their answers, then threads, until the process ends. */
-	DRAIN_MS = 7500,
-	CLOSE_MS = 8000,
-	END_MS = 8500,
+	/* After SIGTERM: how long requests may take, then their answers, then threads. The process ends within 10 seconds,
+	 * of which some are for a machine that is busy. */
+	DRAIN_MS = 6000,
+	CLOSE_MS = 6500,
+	END_MS = 7000,
 };
 
 #define MS_NS UINT64_C(1000000)
