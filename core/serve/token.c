@@ -14,12 +14,14 @@
 
 #include "core/cleanup.h"
 #include "core/log.h"
+#include "core/services.h"
 
 enum {
 	FILE_MAX = 64 << 10,
 	LENGTH_MIN = 16,
 	LENGTH_MAX = 512,
 	SETTLE_SECONDS = 2, /* a file that was changed as lately may change again and look the same */
+	LOOK_NS = 1000000,  /* how long what was seen of the file counts */
 };
 
 /* With an algorithm that has been fetched once, since that takes longer than the digest. Without memory the digest is
@@ -140,13 +142,28 @@ static bool is_unchanged(const struct tokens *tokens)
 	       now.st_ctim.tv_sec == seen->st_ctim.tv_sec && now.st_ctim.tv_nsec == seen->st_ctim.tv_nsec;
 }
 
-/* Holding the lock. */
+/* Looking at the file takes as long as all the rest, and would not do so under a lock that only one can have: who has to
+ * give way while he has it lets all others wait. */
+static bool is_fresh(struct tokens *tokens)
+{
+	uint64_t now_ns = services_monotonic_ns();
+	bool fresh = now_ns - atomic_load_explicit(&tokens->looked_ns, memory_order_relaxed) < LOOK_NS;
+
+	if (!fresh && is_unchanged(tokens)) {
+		atomic_store_explicit(&tokens->looked_ns, now_ns, memory_order_relaxed);
+		fresh = true;
+	}
+	return fresh;
+}
+
+/* Holding the lock for writing. */
 static void refresh(struct tokens *tokens)
 {
+	uint64_t now_ns = services_monotonic_ns();
 	struct tokens *next;
 	struct error error;
 
-	if (is_unchanged(tokens))
+	if (is_fresh(tokens))
 		return;
 	next = malloc(sizeof *next);
 	if (!next)
@@ -160,6 +177,7 @@ static void refresh(struct tokens *tokens)
 	}
 	tokens->seen = next->seen;
 	tokens->settled = next->settled;
+	atomic_store_explicit(&tokens->looked_ns, now_ns, memory_order_relaxed);
 	OPENSSL_cleanse(next, sizeof *next);
 	free(next);
 }
@@ -168,20 +186,24 @@ enum token_scope tokens_judge(struct tokens *tokens, struct berth_text text)
 {
 	struct token token = make_token(tokens, text, TOKEN_NONE);
 
-	pthread_mutex_lock(&tokens->lock);
-	refresh(tokens);
+	pthread_rwlock_rdlock(&tokens->lock);
+	if (!is_fresh(tokens)) {
+		pthread_rwlock_unlock(&tokens->lock);
+		pthread_rwlock_wrlock(&tokens->lock);
+		refresh(tokens);
+	}
 	for (size_t i = 0; i < tokens->n; i++)
 		if (CRYPTO_memcmp(tokens->list[i].digest, token.digest, sizeof token.digest) == 0 &&
 		    tokens->list[i].scope > token.scope)
 			token.scope = tokens->list[i].scope;
-	pthread_mutex_unlock(&tokens->lock);
+	pthread_rwlock_unlock(&tokens->lock);
 	return token.scope;
 }
 
 int tokens_open(struct tokens *tokens, const char *path, struct error *error)
 {
 	tokens->path = path;
-	pthread_mutex_init(&tokens->lock, NULL);
+	pthread_rwlock_init(&tokens->lock, NULL);
 	tokens->algorithm = EVP_MD_fetch(NULL, "SHA256", NULL);
 	if (!tokens->algorithm)
 		return error_set(error, -ENOMEM, "no memory for tokens");
@@ -191,7 +213,7 @@ int tokens_open(struct tokens *tokens, const char *path, struct error *error)
 void tokens_fini(struct tokens *tokens)
 {
 	if (tokens->path)
-		pthread_mutex_destroy(&tokens->lock);
+		pthread_rwlock_destroy(&tokens->lock);
 	EVP_MD_free(tokens->algorithm);
 	OPENSSL_cleanse(tokens, sizeof *tokens);
 }

@@ -6,6 +6,7 @@
 #include <berth/adapter.h>
 #include <openssl/evp.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/stat.h>
 
@@ -30,9 +31,10 @@ enum { TOKENS_MAX = 256 };
 struct tokens {
 	const char *path;
 	EVP_MD *algorithm;
-	pthread_mutex_t lock;
+	pthread_rwlock_t lock;
 	struct stat seen; /* of the file when it was last read */
 	bool settled;     /* that says whether it has been changed since */
+	atomic_uint_fast64_t looked_ns; /* when that was looked at last */
 	size_t n;
 	struct token list[TOKENS_MAX];
 };
@@ -41,8 +43,8 @@ struct tokens {
  * tokens_fini is due in any case. */
 int tokens_open(struct tokens *tokens, const char *path, struct error *error);
 
-/* What a token is good for; a file that has been changed is read first. What is wrong in it then is in the log, and
- * the tokens that were there stay good. [any thread] */
+/* What a token is good for; a file that was changed a millisecond ago or earlier is read first. What is wrong in it
+ * then is in the log, and the tokens that were there stay good. [any thread] */
 enum token_scope tokens_judge(struct tokens *tokens, struct berth_text token);
 
 void tokens_fini(struct tokens *tokens);
