@@ -1,17 +1,65 @@
 /* SPDX-License-Identifier: MIT */
-/* Parts of the service that have no network: tokens that change while many threads ask for them. */
+/* Parts of the service that have no network: what is known of how quick answers are, and tokens that change while many
+ * threads ask for them. */
 #include "config.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "core/serve/pace.h"
 #include "core/serve/token.h"
 #include "core/services.h"
 #include "core/text.h"
 #include "tests/contract.h"
 
 #define MS UINT64_C(1000000)
+
+/* ---- Pace ---- */
+
+static void learn(struct pace *pace, int n, uint64_t took_ns)
+{
+	while (n-- > 0)
+		pace_learn(pace, took_ns);
+}
+
+static void a_route_is_quick_while_its_answers_are(void **state)
+{
+	static const struct {
+		const char *name;
+		int n_quick, n_slow;
+		uint64_t slow_ms;
+		int n_after;
+		bool quick;
+	} rows[] = {
+		{ "nothing is known", 0, 0, 0, 0, false },
+		{ "too few", PACE_QUICK - 1, 0, 0, 0, false },
+		{ "slow ones earn nothing", 0, 1000, 1, 0, false },
+		{ "one slow answer after the first quick ones", PACE_QUICK, 1, 1, 0, false },
+		{ "that takes long enough", 100000, 1, 16, 0, false },
+		{ "for good", 100000, 1, UINT64_MAX / MS, PACE_QUICK - 1, false },
+		{ "so many", 100000, 16, 1, 0, false },
+		{ "one of twenty again and again", 100000, 60, 1, 19, false },
+		{ "enough", PACE_QUICK, 0, 0, 0, true },
+		{ "a slow one among many", 100000, 1, 15, 0, true },
+		{ "some of them", 100000, 15, 1, 0, true },
+		{ "one of a hundred again and again", 100000, 60, 1, 100, true },
+		{ "quick again", 100000, 1, 60000, PACE_QUICK, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct pace pace = { 0 };
+
+		learn(&pace, rows[i].n_quick, 999999);
+		for (int j = 0; j < rows[i].n_slow; j++) {
+			learn(&pace, 1, rows[i].slow_ms * MS);
+			learn(&pace, rows[i].n_after, 0);
+		}
+		if (pace_is_quick(&pace) != rows[i].quick)
+			fail_msg("%s", rows[i].name);
+	}
+}
 
 /* ---- Tokens ---- */
 
@@ -119,6 +167,7 @@ static void a_change_counts_after_a_millisecond(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_route_is_quick_while_its_answers_are),
 		cmocka_unit_test(many_judge_by_tokens_that_change),
 		cmocka_unit_test(a_change_counts_after_a_millisecond),
 	};

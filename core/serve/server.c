@@ -36,7 +36,6 @@
 #include "core/text.h"
 
 enum {
-	QUICK_NS = 1000000,
 	CONNECTION_MEMORY = 16 << 10, /* which bounds the head of a request */
 	THREADS_MAX = 8,
 	SURPLUS_MAX = 64,   /* connections beyond the most that there may be, which are told so */
@@ -176,16 +175,6 @@ static enum MHD_Result send_answer(struct client *client, struct exchange *excha
 
 /* ---- Carrying out ---- */
 
-static void learn(struct server *server, const struct exchange *exchange, uint64_t since_ns)
-{
-	atomic_uint *quick = &server->quick[exchange->route];
-
-	if (services_monotonic_ns() - since_ns > QUICK_NS)
-		atomic_store_explicit(quick, 0, memory_order_relaxed);
-	else if (atomic_load_explicit(quick, memory_order_relaxed) < QUICK_AFTER)
-		atomic_fetch_add_explicit(quick, 1, memory_order_relaxed);
-}
-
 static void run_exchange(struct job *job)
 {
 	struct exchange *exchange = (struct exchange *)job;
@@ -193,7 +182,7 @@ static void run_exchange(struct job *job)
 	uint64_t since_ns = services_monotonic_ns();
 
 	exchange_carry_out(exchange);
-	learn(server, exchange, since_ns);
+	pace_learn(&server->paces[exchange->route], services_monotonic_ns() - since_ns);
 	clients_resume(&server->clients, exchange);
 	exchange_unref(exchange);
 }
@@ -222,11 +211,11 @@ static bool hand_over(struct server *server, struct client *client, struct excha
 
 static bool carry_out_here(struct door *door, struct exchange *exchange)
 {
-	struct server *server = door->server;
+	struct pace *pace = &door->server->paces[exchange->route];
 	uint64_t since_ns;
 	bool done;
 
-	if (atomic_load_explicit(&server->quick[exchange->route], memory_order_relaxed) < QUICK_AFTER)
+	if (!pace_is_quick(pace))
 		return false;
 	if (atomic_fetch_add(&door->n_busy, 1) + 1 >= door->n_threads) {
 		atomic_fetch_sub(&door->n_busy, 1);
@@ -234,7 +223,7 @@ static bool carry_out_here(struct door *door, struct exchange *exchange)
 	}
 	since_ns = services_monotonic_ns();
 	done = exchange_try_carry_out(exchange);
-	learn(server, exchange, since_ns);
+	pace_learn(pace, services_monotonic_ns() - since_ns);
 	atomic_fetch_sub(&door->n_busy, 1);
 	if (done)
 		exchange_take_result(exchange);

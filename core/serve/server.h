@@ -6,9 +6,8 @@
 #include "core/serve/client.h"
 #include "core/serve/feed.h"
 #include "core/serve/listener.h"
+#include "core/serve/pace.h"
 #include "core/serve/service.h"
-
-enum { QUICK_AFTER = 64 }; /* answers, until a route counts as quick */
 
 struct server;
 
@@ -33,7 +32,7 @@ struct server {
 	struct tls tls;
 	struct door doors[LISTENERS_MAX];
 	size_t n_doors;
-	atomic_uint quick[N_ROUTES]; /* how many answers in a row were; QUICK_AFTER: at least as many */
+	struct pace paces[N_ROUTES];
 };
 
 /* Begins to answer on the listeners. 0 or a negative errno; server_fini is due in any case. */
