@@ -8,6 +8,7 @@
 
 #include "core/call.h"
 
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +21,8 @@
 _Static_assert(sizeof(struct berth_open_request) <= sizeof((union request_block){ 0 }.room) &&
 		       sizeof(struct berth_spawn_request) <= sizeof((union request_block){ 0 }.room),
 	       "requests fit into their block");
+
+enum { YIELDS = 4 };
 
 /* What each operation is, and what may be pushed by it. */
 enum push {
@@ -507,12 +510,24 @@ static enum call_result judge(struct call *call)
 	return CALL_FAILED;
 }
 
+/* Whether a lock can be had in no time. Who has it may be through in a microsecond, or may only have had to give way to
+ * this thread. */
+static bool lock_soon(pthread_mutex_t *lock)
+{
+	for (int i = 0; i < YIELDS; i++) {
+		if (pthread_mutex_trylock(lock) == 0)
+			return true;
+		sched_yield();
+	}
+	return false;
+}
+
 /* False where somebody else is in the adapter, and this call is not to wait for him. */
 static bool enter(struct call *call)
 {
 	pthread_mutex_t *lock = call->instance->lock;
 
-	if (!lock || (call->would_waitp && pthread_mutex_trylock(lock) == 0))
+	if (!lock || (call->would_waitp && lock_soon(lock)))
 		return true;
 	if (call->would_waitp)
 		*call->would_waitp = true;
