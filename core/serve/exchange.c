@@ -21,16 +21,30 @@
 
 enum {
 	LET_PASS_MAX = 16 << 20, /* of the body of a request that has been refused */
-	ANSWER_USUAL = 4000, /* bytes, which most answers fit in */
+	ANSWER_USUAL = 12 << 10, /* bytes, which most answers fit in, with what is reserved for a string more */
 	PIECE = 64 << 10,        /* of a batch's lines, and of its answers */
 	PIECE_NS = 50 * 1000000, /* how long lines are answered before the answers are sent */
 };
 
+/* Appends a number in hexadecimal with so many digits at least; where it ends. */
+static char *write_hex(char *to, uint64_t number, int n_digits)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	while (n_digits < 16 && number >> 4 * n_digits)
+		n_digits++;
+	for (int i = n_digits - 1; i >= 0; i--)
+		*to++ = digits[number >> 4 * i & 15];
+	return to;
+}
+
 void exchange_make_id(struct service *service, char id[EXCHANGE_ID_SIZE])
 {
 	uint64_t number = atomic_fetch_add_explicit(&service->id_next, 1, memory_order_relaxed);
+	char *end = write_hex(id, service->id_base & 0xffffffff, 8);
 
-	snprintf(id, EXCHANGE_ID_SIZE, "%08" PRIx64 "-%" PRIx64, service->id_base & 0xffffffff, number);
+	*end++ = '-';
+	*write_hex(end, number, 1) = '\0';
 }
 
 struct exchange *exchange_new(struct service *service, const char *target)
