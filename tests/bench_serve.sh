@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# How fast berth serve answers GET /api/runtimes, beside nginx that serves the same bytes as a static file, on the same
-# processors in the same run, in turns; and what a million requests do to its memory. --quick: once, and shortly.
+# How fast berth serve answers GET /api/runtimes, beside nginx that serves the same bytes as a static file, and a bare
+# program with berth's library of HTTP that has them ready, on the same processors in the same run, in turns; and what a
+# million requests do to its memory. nginx is as it is installed, but for its log. --quick: once, and shortly.
 # shellcheck disable=SC2016 # what is waited for is expanded later
-# In the environment: BERTH, BERTH_ADAPTER_DIR. Tools that are missing are named, and their lines left out.
+# In the environment: BERTH, BERTH_ADAPTER_DIR, and BERTH_SERVE_FLOOR for that program. Tools that are missing are named, and their lines left out.
 set -u
 : "${BERTH:?}" "${BERTH_ADAPTER_DIR:?}"
 
@@ -12,10 +13,11 @@ if [ "${1-}" = --quick ]; then
 	rounds=1 seconds=1 requests=50000
 fi
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-bench-XXXXXX") || exit 1
-server='' nginx=''
+server='' nginx='' floor=''
 end() {
 	[ -z "$server" ] || kill "$server" 2>/dev/null
 	[ -z "$nginx" ] || kill "$nginx" 2>/dev/null
+	[ -z "$floor" ] || kill "$floor" 2>/dev/null
 	wait 2>/dev/null
 	rm -rf "$scratch"
 }
@@ -85,6 +87,14 @@ if command -v nginx >/dev/null; then
 	wait_for 'curl -sf http://127.0.0.1:$nginx_port/api/runtimes'
 fi
 
+floor_port=
+if [ -x "${BERTH_SERVE_FLOOR-}" ]; then
+	floor_port=$((berth_port + 2))
+	"$BERTH_SERVE_FLOOR" "$scratch/root/runtimes" $floor_port "$scratch/f" &
+	floor=$!
+	wait_for 'curl -sf http://127.0.0.1:$floor_port/api/runtimes && curl -sf --unix-socket "$scratch/f" http://localhost/'
+fi
+
 median() {
 	sort -g | awk '{ v[NR] = $1 } END { if (NR) print v[int((NR + 1) / 2)] }'
 }
@@ -115,35 +125,43 @@ run_h2load() {
 	sed -n 's/^finished in [^,]*, \([0-9.]*\) req.*/\1/p' "$scratch/out" >>"$scratch/$1.rate"
 }
 
-row() {
-	printf '%-46s %11.0f' "$1" "$2"
-	[ -n "$3" ] && awk -v a="$2" -v b="$3" 'BEGIN { printf "%11.0f %7.2f\n", b, a / b }' || echo
-}
-
+# The median of a figure; nothing where there is none.
 of() {
 	[ ! -f "$scratch/$1" ] || median <"$scratch/$1"
 }
 
-printf '%-46s %11s%11s %7s\n' "serve: GET /api/runtimes, $(wc -c <"$scratch/root/runtimes") bytes, medians of $rounds" berth nginx ratio
+# LABEL FIGURE: of all three, and berth's in nginx's.
+row() {
+	printf '%-46s' "$1"
+	for who in berth bare nginx; do
+		of "$who-$2" | awk '{ printf "%10.0f", $1; n++ } END { if (!n) printf "%10s", "-" }'
+	done
+	echo "$(of "berth-$2") $(of "nginx-$2")" | awk 'NF == 2 { printf "%8.2f", $1 / $2 } END { print "" }'
+}
+
+printf '%-46s%10s%10s%10s%8s\n' "serve: GET /api/runtimes, $(wc -c <"$scratch/root/runtimes") bytes, medians of $rounds" \
+	berth bare nginx ratio
 i=0
 while command -v wrk >/dev/null && [ $i -lt $rounds ]; do
 	run_wrk berth-tcp "$berth_port"
+	[ -z "$floor" ] || run_wrk bare-tcp $floor_port
 	[ -z "$nginx" ] || run_wrk nginx-tcp $nginx_port
 	i=$((i + 1))
 done
 if [ -f "$scratch/berth-tcp.rate" ]; then
-	row "TCP with a token, wrk, requests/s" "$(of berth-tcp.rate)" "$(of nginx-tcp.rate)"
-	row "  half of the answers within, us" "$(of berth-tcp.p50)" "$(of nginx-tcp.p50)"
-	row "  99 of 100 within, us" "$(of berth-tcp.p99)" "$(of nginx-tcp.p99)"
+	row "TCP with a token, wrk, requests/s" tcp.rate
+	row "  half of the answers within, us" tcp.p50
+	row "  99 of 100 within, us" tcp.p99
 fi
 i=0
 while command -v h2load >/dev/null && [ $i -lt $rounds ]; do
 	run_h2load berth-unix "$scratch/s" $((requests / 5))
+	[ -z "$floor" ] || run_h2load bare-unix "$scratch/f" $((requests / 5))
 	[ -z "$nginx" ] || run_h2load nginx-unix "$scratch/n" $((requests / 5))
 	i=$((i + 1))
 done
 if [ -f "$scratch/berth-unix.rate" ]; then
-	row "Unix socket, h2load --h1, requests/s" "$(of berth-unix.rate)" "$(of nginx-unix.rate)"
+	row "Unix socket, h2load --h1, requests/s" unix.rate
 	before=$(ps -o rss= -p "$server")
 	run_h2load memory "$scratch/s" $requests
 	echo "memory before $requests requests more: $before KiB, after: $(ps -o rss= -p "$server") KiB"
