@@ -10,6 +10,18 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+enum { RATE_MIN = 4 << 10 }; /* bytes in a second that a client must at least take or send */
+
+void client_set_deadline(struct client *client, uint64_t deadline_ns)
+{
+	atomic_store_explicit(&client->deadline_ns, deadline_ns, memory_order_relaxed);
+}
+
+void client_allow(struct client *client, const struct service *service, uint64_t from_ns, uint64_t n_bytes)
+{
+	client_set_deadline(client, from_ns + service->timeout_ns + n_bytes / RATE_MIN * UINT64_C(1000000000));
+}
+
 void clients_init(struct clients *clients)
 {
 	*clients = (struct clients){ .first = NULL };
@@ -75,6 +87,32 @@ void clients_resume(struct clients *clients, struct exchange *exchange)
 	if (exchange->owner)
 		resume(exchange->owner, EXCHANGE_DONE);
 	pthread_mutex_unlock(&clients->lock);
+}
+
+static void run_exchange(struct job *job)
+{
+	struct exchange *exchange = (struct exchange *)job;
+
+	exchange_carry_out(exchange);
+	clients_resume(exchange->clients, exchange);
+	exchange_unref(exchange);
+}
+
+void clients_hand_over(struct clients *clients, struct client *client, struct exchange *exchange, bool must)
+{
+	exchange->job.run = run_exchange;
+	exchange->clients = clients;
+	client_set_deadline(client, exchange->deadline_ns);
+	/* In this order, since it may be through before this thread goes on. */
+	exchange_ref(exchange);
+	MHD_suspend_connection(client->connection);
+	if (clients_wait(clients, client, exchange)) {
+		if (executor_submit(&exchange->service->executor, &exchange->job, must))
+			return;
+		clients_resume(clients, exchange);
+		exchange_refuse(exchange, REFUSAL_BUSY, "too many requests are waiting; try again");
+	}
+	exchange_unref(exchange);
 }
 
 /* Whether one who follows has closed the connection, or his half of it. The library looks at no connection that is

@@ -31,6 +31,11 @@ struct clients {
 	bool closed; /* nobody may wait any more */
 };
 
+void client_set_deadline(struct client *client, uint64_t deadline_ns);
+
+/* Sets the time by which so many bytes must have come or gone. */
+void client_allow(struct client *client, const struct service *service, uint64_t from_ns, uint64_t n_bytes);
+
 void clients_init(struct clients *clients);
 
 /* NULL where there is no memory. */
@@ -40,6 +45,10 @@ void clients_remove(struct clients *clients, struct client *client);
 /* Lets a client, which is suspended, wait for another thread: until clients_resume, or until its time is up. False
  * where it may not, and has been resumed as if its time were up. */
 bool clients_wait(struct clients *clients, struct client *client, struct exchange *exchange);
+
+/* Suspends a client until the executor has carried its exchange out. Where it will not, the client has been resumed, and
+ * the exchange says why; nobody is refused for want of room who must be let in. */
+void clients_hand_over(struct clients *clients, struct client *client, struct exchange *exchange, bool must);
 
 /* The other thread is through. The client is resumed unless it was already. */
 void clients_resume(struct clients *clients, struct exchange *exchange);

@@ -428,6 +428,7 @@ static void carry_out_batch(struct exchange *exchange, struct registry *registry
 
 void exchange_carry_out(struct exchange *exchange)
 {
+	uint64_t since_ns = services_monotonic_ns();
 	struct set *set = sets_hold(&exchange->service->sets);
 	struct registry *registry = &set->setup.inventory.registry;
 
@@ -442,6 +443,7 @@ void exchange_carry_out(struct exchange *exchange)
 			exchange->result_status = refusal_status(&exchange->result);
 	}
 	sets_release(&exchange->service->sets, set);
+	pace_learn(&exchange->service->paces[exchange->route], services_monotonic_ns() - since_ns);
 }
 
 bool exchange_try_carry_out(struct exchange *exchange)

@@ -67,7 +67,7 @@ struct exchange {
 	uint64_t n_received, n_sent;
 	struct buffer body, answer;
 	struct spool spool;     /* of a batch */
-	void *server;           /* of job */
+	struct clients *clients; /* of owner, for job */
 	void *owner;            /* the client that waits for job; NULL: none any more */
 
 	/* The result: */

@@ -1,29 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* HTTP: one daemon of libmicrohttpd for each listener, and what becomes of their requests. */
+/* HTTP on all listeners. */
 #ifndef BERTH_CORE_SERVE_SERVER_H
 #define BERTH_CORE_SERVE_SERVER_H
 
 #include "core/serve/client.h"
+#include "core/serve/door.h"
 #include "core/serve/feed.h"
-#include "core/serve/listener.h"
-#include "core/serve/pace.h"
 #include "core/serve/service.h"
-
-struct server;
-
-/* A listener and its daemon. */
-struct door {
-	struct server *server;
-	struct listener *listener;
-	struct MHD_Daemon *daemon;
-	bool tls;
-	unsigned n_threads;
-	atomic_uint n_busy; /* of them, those that are in an adapter */
-};
-
-struct tls {
-	char *certificate, *key, *client_ca; /* the texts; NULL: none */
-};
+#include "core/serve/tls.h"
 
 struct server {
 	struct service *service;
@@ -32,7 +16,6 @@ struct server {
 	struct tls tls;
 	struct door doors[LISTENERS_MAX];
 	size_t n_doors;
-	struct pace paces[N_ROUTES];
 };
 
 /* Begins to answer on the listeners. 0 or a negative errno; server_fini is due in any case. */

@@ -11,6 +11,7 @@
 #include "core/serve/executor.h"
 #include "core/serve/metrics.h"
 #include "core/serve/origin.h"
+#include "core/serve/pace.h"
 #include "core/serve/set.h"
 #include "core/serve/token.h"
 
@@ -28,6 +29,7 @@ struct service {
 	struct tokens tokens;
 	struct origins origins;
 	struct executor executor;
+	struct pace paces[N_ROUTES];
 	uint64_t timeout_ns; /* of a request, to come and to be answered */
 	size_t max_connections;
 	uint64_t id_base; /* of the ids that requests are given */
