@@ -88,48 +88,6 @@ for file in berth.bash _berth berth.fish; do
 	completion_options $file | same "completion/$file knows the options"
 done
 
-# ---- Completion in a real bash ----
-
-# What is offered for the last of the words; an empty one is a blank at the end of the line.
-complete_words() {
-	# shellcheck disable=SC2016 # for bash to expand
-	bash -uc '. "$0" && COMP_WORDS=("$@") COMP_LINE="$*" && COMP_POINT=${#COMP_LINE} COMP_CWORD=$(($# - 1)) &&
-		_berth && printf "%s\n" "${COMPREPLY[@]}"' "$core/completion/berth.bash" "$BERTH" "$@"
-}
-
-if command -v bash >/dev/null; then
-	cp "$scratch/commands" "$has"
-	complete_words '' | same "bash offers the commands"
-	while read -r command; do
-		if [ -f "$scratch/help-$command" ]; then
-			options_in "$scratch/help-$command" >"$has"
-		else
-			awk -v command="$command" '
-				/^$/ || /^Options/ { on = 1 }
-				/^ of / { sub(/^ of /, " "); sub(/:$/, ","); on = index($0, " " command ",") }
-				on && /^  --/ { print $1 }' "$scratch/help" >"$has"
-		fi
-		complete_words "$command" -- | same "bash offers the options of $command"
-	done <"$scratch/commands"
-	mkdir -p "$scratch/data/pods/kaya"
-	printf '{"worker_name":"kaya","workspace_root":"/srv/harbour"}\n' >"$scratch/data/pods/kaya/metadata.json"
-	set -- --adapter-dir "$BERTH_ADAPTER_DIR" --data-dir "$scratch/data" --workspace-root /srv/harbour
-	printf '%s\n' intake orchestrator coder reviewer >"$has"
-	complete_words spawn --role '' | same "bash offers the roles"
-	printf '%s\n' local-pod embedded remote-reserved >"$has"
-	complete_words "$@" --require '' | same "bash offers the instances"
-	echo embedded,local-pod >"$has"
-	complete_words "$@" --adapters embedded,lo | same "bash offers an instance behind a comma"
-	echo local-worker-runtime >"$has"
-	complete_words "$@" worker lo | same "bash offers a runtime"
-	"$BERTH" "$@" workers | sed -n 's/.*\(local-worker-kaya-[0-9a-f]*\).*/\1/p' >"$has"
-	complete_words "$@" worker local-worker-runtime '' | same "bash offers a worker"
-	[ -z "$(complete_words --adapters none worker '' 2>&1)" ]
-	check $? "bash offers nothing, silently, where nothing can be asked"
-else
-	skip "completion in a real bash" "there is no bash"
-fi
-
 # ---- Keys ----
 
 keys_of_page() {
