@@ -49,7 +49,8 @@ void exchange_make_id(struct service *service, char id[EXCHANGE_ID_SIZE])
 
 struct exchange *exchange_new(struct service *service, const char *target)
 {
-	struct exchange *exchange = calloc(1, sizeof *exchange);
+	size_t size = target ? strlen(target) + 1 : 1;
+	struct exchange *exchange = calloc(1, sizeof *exchange + 2 * size);
 
 	if (!exchange)
 		return NULL;
@@ -59,12 +60,13 @@ struct exchange *exchange_new(struct service *service, const char *target)
 	exchange->begun_ns = services_monotonic_ns();
 	exchange->deadline_ns = exchange->begun_ns + service->timeout_ns;
 	exchange->spool = (struct spool)SPOOL_INIT;
-	exchange->target = strdup(target ? target : "");
-	exchange_make_id(service, exchange->id);
-	if (!exchange->target) {
-		free(exchange);
-		return NULL;
+	exchange->target = exchange->texts;
+	exchange->parts = exchange->texts + size;
+	if (target) {
+		memcpy(exchange->target, target, size);
+		memcpy(exchange->parts, target, size);
 	}
+	exchange_make_id(service, exchange->id);
 	return exchange;
 }
 
@@ -88,8 +90,6 @@ void exchange_unref(struct exchange *exchange)
 	buffer_fini(&exchange->result);
 	batch_fini(&exchange->batch);
 	spool_fini(&exchange->spool);
-	free(exchange->target);
-	free(exchange->parts);
 	free(exchange->last_event_id);
 	free(exchange);
 }
@@ -260,11 +260,6 @@ void exchange_judge(struct exchange *exchange, const struct head *head, const st
 	exchange->stage = EXCHANGE_READING;
 	strncpy(exchange->method, head->method, sizeof exchange->method - 1);
 	take_id(exchange, head->request_id);
-	exchange->parts = strdup(exchange->target);
-	if (!exchange->parts) {
-		exchange_refuse(exchange, REFUSAL_OUT_OF_MEMORY, "no memory for the request");
-		return;
-	}
 	target = strip_authority(exchange->parts, &host);
 	mark = strchr(target, '?');
 	path = (struct berth_text){ target, mark ? (size_t)(mark - target) : strlen(target) };

@@ -76,6 +76,8 @@ struct exchange {
 	struct batch batch;
 	size_t batch_taken; /* bytes of its answers */
 	bool batch_done, batch_failed;
+
+	char texts[]; /* target and parts */
 };
 
 /* An id for a request that has none of its own. [any thread] */
