@@ -20,6 +20,8 @@ const struct setting_key dropin_keys[] = {
 	{ "runtime_id", SETTING_IDENTIFIER, NULL, 0, NULL },
 	{ "sha256", SETTING_SHA256, NULL, 0, NULL },
 	{ "options", SETTING_OBJECT, NULL, 0, NULL },
+	{ "isolate", SETTING_BOOLEAN, "false", 0, NULL },
+	{ "isolation", SETTING_OBJECT, NULL, 0, NULL },
 };
 const size_t dropin_n_keys = sizeof dropin_keys / sizeof *dropin_keys;
 

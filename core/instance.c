@@ -12,6 +12,7 @@
 
 #include "core/call.h"
 #include "core/cleanup.h"
+#include "core/isolation.h"
 #include "core/settings.h"
 #include "inline/json_reader.h"
 
@@ -82,13 +83,14 @@ static bool read_number(enum option_type type, const char *text, struct berth_op
 	}
 }
 
-static int read_option(const struct stamp_option *declared, const cJSON *settings, char **textp,
+/* prefix: of the keys under which options are set, such as "options.". */
+static int read_option(const struct stamp_option *declared, const char *prefix, const cJSON *settings, char **textp,
 		       struct berth_option *value, struct failure *failure)
 {
 	CLEANUP_FREE char *key = NULL;
 	const cJSON *given;
 
-	if (asprintf(&key, "options.%s", declared->name) < 0) {
+	if (asprintf(&key, "%s%s", prefix, declared->name) < 0) {
 		key = NULL;
 		return failure_set(failure, FAILURE_NO_MEMORY, "memory", "none");
 	}
@@ -111,18 +113,17 @@ static const struct stamp_option *find_option(const struct stamp *stamp, const c
 }
 
 /* An option that is set and not declared. */
-static int refuse_unknown(const struct stamp *stamp, const cJSON *settings, struct failure *failure)
+static int refuse_unknown(const struct stamp *stamp, const char *prefix, const cJSON *settings, struct failure *failure)
 {
-	static const char prefix[] = "options.";
 	const char *names[STAMP_OPTIONS_MAX], *name, *nearest;
 	const cJSON *setting;
 
 	for (size_t i = 0; i < stamp->n_options; i++)
 		names[i] = stamp->options[i].name;
 	cJSON_ArrayForEach(setting, settings) {
-		if (strncmp(setting->string, prefix, sizeof prefix - 1) != 0)
+		if (strncmp(setting->string, prefix, strlen(prefix)) != 0)
 			continue;
-		name = setting->string + sizeof prefix - 1;
+		name = setting->string + strlen(prefix);
 		if (find_option(stamp, name))
 			continue;
 		nearest = nearest_name(name, names, stamp->n_options);
@@ -136,13 +137,13 @@ static int refuse_unknown(const struct stamp *stamp, const cJSON *settings, stru
 	return 0;
 }
 
-static int read_options(const struct stamp *stamp, const cJSON *settings, struct options *options,
+static int read_options(const struct stamp *stamp, const char *prefix, const cJSON *settings, struct options *options,
 			struct failure *failure)
 {
-	int rc = refuse_unknown(stamp, settings, failure);
+	int rc = refuse_unknown(stamp, prefix, settings, failure);
 
 	for (size_t i = 0; i < stamp->n_options && rc == 0; i++)
-		rc = read_option(&stamp->options[i], settings, &options->texts[i], &options->values[i], failure);
+		rc = read_option(&stamp->options[i], prefix, settings, &options->texts[i], &options->values[i], failure);
 	return rc;
 }
 
@@ -179,6 +180,29 @@ static int open_state(struct instance *instance, const struct berth_open_request
 	return failure_set(failure, FAILURE_OPEN_FAILED, "the adapter to open", "%s", call.failure.text);
 }
 
+/* An isolated instance is opened through the adapter that runs it elsewhere, by the options
+ * under the key isolation, of which one holds all that the instance itself is given. */
+static int open_isolated(struct instance *instance, const cJSON *settings, const struct berth_open_request *open,
+			 struct failure *failure)
+{
+	const struct stamp *host = &instance->adapter->host->stamp;
+	CLEANUP(options_fini) struct options options = { .texts = { NULL } };
+	struct berth_open_request outer = *open;
+	CLEANUP(buffer_fini) struct buffer inner = { 0 };
+	int rc = read_options(host, "isolation.", settings, &options, failure);
+
+	if (rc == 0)
+		rc = isolation_wrap(instance, open, &inner, failure);
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < host->n_options; i++)
+		if (strcmp(host->options[i].name, ISOLATION_OPTION) == 0)
+			options.values[i].text = (struct berth_text){ inner.data, inner.len };
+	outer.options = options.values;
+	outer.n_options = host->n_options;
+	return open_state(instance, &outer, failure);
+}
+
 static void instance_closep(struct instance **instancep)
 {
 	instance_close(*instancep);
@@ -209,13 +233,15 @@ int instance_open(struct adapter *adapter, const char *name, const cJSON *settin
 		return failure_set(failure, FAILURE_NO_MEMORY, "memory", "none");
 	services_init(&instance->services, instance->name);
 	instance->adapter = adapter;
-	if (adapter->stamp.threading == BERTH_THREADS_INSTANCE)
+	/* An isolated one has a lane for each call that its threading allows. */
+	if (!adapter->host && adapter->stamp.threading == BERTH_THREADS_INSTANCE)
 		instance->lock = &instance->own_lock;
-	else if (adapter->stamp.threading != BERTH_THREADS_ANY)
+	else if (!adapter->host && adapter->stamp.threading != BERTH_THREADS_ANY)
 		instance->lock = &adapter->lock;
-	rc = read_options(&adapter->stamp, settings, &options, failure);
+	rc = read_options(&adapter->stamp, "options.", settings, &options, failure);
 	if (rc == 0)
-		rc = open_state(instance, &open, failure);
+		rc = adapter->host ? open_isolated(instance, settings, &open, failure) :
+				     open_state(instance, &open, failure);
 	if (rc < 0)
 		return rc;
 	*instancep = STEAL(instance);

@@ -6,9 +6,12 @@
 
 #include "core/inventory.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/cleanup.h"
+#include "core/isolation.h"
 #include "core/log.h"
 #include "core/settings.h"
 
@@ -98,8 +101,8 @@ static bool has_all(const cJSON *settings, const cJSON *others)
 	cJSON_ArrayForEach(other, others) {
 		const char *key = other->string;
 
-		if ((strncmp(key, "options.", 8) == 0 || strcmp(key, "adapter") == 0 || strcmp(key, "runtime_id") == 0 ||
-		     strcmp(key, "sha256") == 0) &&
+		if ((strncmp(key, "options.", 8) == 0 || strncmp(key, "isolation.", 10) == 0 || strcmp(key, "isolate") == 0 ||
+		     strcmp(key, "adapter") == 0 || strcmp(key, "runtime_id") == 0 || strcmp(key, "sha256") == 0) &&
 		    !cJSON_Compare(settings_value(settings, key), settings_value(others, key), true))
 			return false;
 	}
@@ -116,40 +119,100 @@ static struct instance *unchanged(const struct inventory *before, const struct d
 	return entry->instance;
 }
 
-static int start(struct inventory *inventory, struct inventory_entry *entry, const struct workspace *workspace,
-		 struct failure *failure)
-{
-	const cJSON *settings = entry->dropin.settings;
-	struct instance *instance = unchanged(inventory->before, &entry->dropin);
+/* What becomes of an entry on its way into the registry. */
+struct opening {
+	struct inventory_entry *entry;
+	const struct workspace *workspace;
 	struct adapter *adapter;
+	struct instance *instance;
+	struct failure failure;
+	pthread_t thread;
+	bool wanted, apart;
 	int rc;
+};
 
-	rc = loader_load(&inventory->loader, settings_string(settings, "adapter"), settings_string(settings, "sha256"),
-			 &adapter, &entry->file, failure);
-	if (rc < 0)
-		return rc;
-	entry->adapter = adapter;
-	if (instance)
-		instance_ref(instance);
-	else
-		rc = instance_open(adapter, entry->dropin.name, settings, workspace, &instance, failure);
-	if (rc < 0)
-		return rc;
-	rc = registry_add(&inventory->registry, instance);
-	if (rc == -EEXIST)
-		failure_set(failure, FAILURE_RUNTIME_ID_TAKEN, "a runtime_id of its own", "%.*s, which an earlier one has",
-			    (int)instance->runtime.base.runtime_id.len, instance->runtime.base.runtime_id.ptr);
-	else if (rc < 0)
-		failure_set(failure, FAILURE_NO_MEMORY, "memory", "none");
-	if (rc < 0) {
-		instance_close(instance);
-		return rc;
+static void *open_one(void *data)
+{
+	struct opening *opening = data;
+	const struct dropin *dropin = &opening->entry->dropin;
+
+	opening->rc = instance_open(opening->adapter, dropin->name, dropin->settings, opening->workspace,
+				    &opening->instance, &opening->failure);
+	return NULL;
+}
+
+/* Loads the adapter and opens the instance; one that is isolated opens in a thread of its
+ * own, since its process takes a while, and others need not wait for it. */
+static void begin(struct inventory *inventory, struct opening *opening)
+{
+	struct inventory_entry *entry = opening->entry;
+	const cJSON *settings = entry->dropin.settings;
+	const char *id = settings_string(settings, "adapter"), *sha256 = settings_string(settings, "sha256");
+	struct instance *same = unchanged(inventory->before, &entry->dropin);
+	bool isolated = settings_true(settings, "isolate");
+
+	opening->rc = isolated ?
+		isolation_find(&inventory->loader, inventory->program, id, sha256, &opening->adapter, &entry->file,
+			       &opening->failure) :
+		loader_load(&inventory->loader, id, sha256, &opening->adapter, &entry->file, &opening->failure);
+	if (opening->rc < 0)
+		return;
+	entry->adapter = opening->adapter;
+	/* One that is isolated is the same where its file is, of which the loader takes care. */
+	if (same && same->adapter == entry->adapter) {
+		opening->instance = instance_ref(same);
+		return;
 	}
-	entry->instance = instance;
-	if (*instance->trouble.text)
-		failure_set(failures_add(&entry->dropin.failures), FAILURE_RUNTIME_UNAVAILABLE, "a runtime that can serve", "%s",
-			    instance->trouble.text);
-	return 0;
+	opening->apart = isolated && pthread_create(&opening->thread, NULL, open_one, opening) == 0;
+	if (!opening->apart)
+		open_one(opening);
+}
+
+static void finish(struct inventory *inventory, struct opening *opening)
+{
+	struct instance *instance;
+
+	if (opening->apart)
+		pthread_join(opening->thread, NULL);
+	if (opening->rc < 0)
+		return;
+	instance = opening->instance;
+	opening->rc = registry_add(&inventory->registry, instance);
+	if (opening->rc == 0) {
+		opening->entry->instance = instance;
+		if (*instance->trouble.text)
+			failure_set(failures_add(&opening->entry->dropin.failures), FAILURE_RUNTIME_UNAVAILABLE,
+				    "a runtime that can serve", "%s", instance->trouble.text);
+		return;
+	}
+	if (opening->rc == -EEXIST)
+		failure_set(&opening->failure, FAILURE_RUNTIME_ID_TAKEN, "a runtime_id of its own",
+			    "%.*s, which an earlier one has", (int)instance->runtime.base.runtime_id.len,
+			    instance->runtime.base.runtime_id.ptr);
+	else
+		failure_set(&opening->failure, FAILURE_NO_MEMORY, "memory", "none");
+	instance_close(instance);
+}
+
+/* Opens all that are enabled, and enters them in the order of the entries. */
+static void open_all(struct inventory *inventory, const struct workspace *workspace, struct opening *openings)
+{
+	for (size_t i = 0; i < inventory->n_entries; i++) {
+		struct inventory_entry *entry = &inventory->entries[i];
+		struct opening *opening = &openings[i];
+
+		*opening = (struct opening){ .entry = entry, .workspace = workspace };
+		/* What is enabled counts as failed until it has started. */
+		opening->wanted = entry->dropin.failures.n == 0 && inventory_state(entry) == STATE_FAILED;
+		if (opening->wanted)
+			begin(inventory, opening);
+	}
+	for (size_t i = 0; i < inventory->n_entries; i++) {
+		if (openings[i].wanted)
+			finish(inventory, &openings[i]);
+		if (openings[i].wanted && openings[i].rc < 0)
+			*failures_add(&openings[i].entry->dropin.failures) = openings[i].failure;
+	}
 }
 
 /* Whether an instance is enabled, and not there or there without being able to serve. */
@@ -160,16 +223,16 @@ static bool is_lacking(const struct inventory_entry *entry)
 
 size_t inventory_start(struct inventory *inventory, const struct workspace *workspace)
 {
+	CLEANUP_FREE struct opening *openings = calloc(inventory->n_entries + 1, sizeof *openings);
 	size_t n_missing = 0;
 
+	if (openings)
+		open_all(inventory, workspace, openings);
 	for (size_t i = 0; i < inventory->n_entries; i++) {
 		struct inventory_entry *entry = &inventory->entries[i];
-		struct failure failure;
 
-		/* What is enabled counts as failed until it has started. */
-		if (entry->dropin.failures.n == 0 && inventory_state(entry) == STATE_FAILED &&
-		    start(inventory, entry, workspace, &failure) < 0)
-			*failures_add(&entry->dropin.failures) = failure;
+		if (!openings)
+			failure_set(failures_add(&entry->dropin.failures), FAILURE_NO_MEMORY, "memory", "none");
 		n_missing += (entry->dropin.required && is_lacking(entry)) ||
 			     (entry->demanded && (!entry->instance || is_lacking(entry)));
 	}

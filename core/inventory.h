@@ -29,7 +29,10 @@ struct inventory {
 	struct registry registry;
 	struct inventory_entry *entries; /* in the order in which they are to stand */
 	size_t n_entries;
-	const struct inventory *before; /* whose instances are taken over where nothing about them changes; NULL: none */
+	/* Whose instances are taken over where nothing about them changes; NULL: none. */
+	const struct inventory *before;
+	/* berth itself, which runs isolated instances; NULL: there can be none. */
+	const char *program;
 };
 
 /* What is used where nothing is configured; ends with a NULL. */

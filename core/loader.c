@@ -26,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/cleanup.h"
@@ -310,16 +311,20 @@ static const char *linked_in(const char *id)
 }
 
 /* The stamp lies in the program itself. */
+static int check_linked_in(const char *id, struct adapter *adapter, struct failure *failure)
+{
+	adapter->fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	if (adapter->fd < 0)
+		return failure_set(failure, FAILURE_PLUGIN_UNREADABLE, "a program that can be read", "%s", strerror(errno));
+	return stamp_read(adapter->fd, id, &adapter->stamp, failure);
+}
+
 static int load_linked_in(const char *name, const char *id, struct adapter *adapter, lt_dlhandle *handlep,
 			  struct failure *failure)
 {
 	lt_dladvise advise;
-	int rc;
+	int rc = check_linked_in(id, adapter, failure);
 
-	adapter->fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	if (adapter->fd < 0)
-		return failure_set(failure, FAILURE_PLUGIN_UNREADABLE, "a program that can be read", "%s", strerror(errno));
-	rc = stamp_read(adapter->fd, id, &adapter->stamp, failure);
 	if (rc < 0)
 		return rc;
 	if (lt_dladvise_init(&advise) != 0 || lt_dladvise_preload(&advise) != 0)
@@ -340,8 +345,9 @@ static int check_known(const struct adapter *known, const char *sha256, struct f
 			   *known->sha256 ? known->sha256 : "the adapter, loaded for another instance without a pin");
 }
 
-static int load_plugin(const struct loader *loader, const char *id, const char *sha256, struct adapter *adapter,
-		       char **filep, lt_dlhandle *handlep, struct failure *failure)
+/* Opens the plugin and checks what it says of itself; nothing of it is run. */
+static int find_and_check(const struct loader *loader, const char *id, const char *sha256, struct adapter *adapter,
+			  char **filep, struct failure *failure)
 {
 	int rc;
 
@@ -356,7 +362,44 @@ static int load_plugin(const struct loader *loader, const char *id, const char *
 		rc = stamp_read(adapter->fd, NULL, &adapter->stamp, failure);
 	if (rc == 0 && strcmp(adapter->stamp.id, id) != 0)
 		rc = failure_set(failure, FAILURE_ID_MISMATCH, id, "the adapter %s", adapter->stamp.id);
+	return rc;
+}
+
+static int load_plugin(const struct loader *loader, const char *id, const char *sha256, struct adapter *adapter,
+		       char **filep, lt_dlhandle *handlep, struct failure *failure)
+{
+	int rc = find_and_check(loader, id, sha256, adapter, filep, failure);
+
 	return rc == 0 ? link_plugin(adapter, handlep, failure) : rc;
+}
+
+static struct adapter *adapter_new(struct failure *failure)
+{
+	struct adapter *adapter = calloc(1, sizeof *adapter);
+
+	if (!adapter) {
+		failure_set(failure, FAILURE_NO_MEMORY, "memory", "none");
+		return NULL;
+	}
+	adapter->fd = -1;
+	pthread_mutex_init(&adapter->lock, NULL);
+	return adapter;
+}
+
+/* Takes over an adapter that is linked, once it has registered itself. */
+static int enter(struct loader *loader, struct adapter **adapterp, lt_dlhandle handle, struct failure *failure)
+{
+	struct adapter *adapter = *adapterp;
+	int rc;
+
+	/* Its code is in the process now: whatever comes, the number must not come again. */
+	adapter->linked = true;
+	rc = register_adapter(adapter, handle, failure);
+	if (rc < 0)
+		return rc;
+	adapter->next = loader->adapters;
+	loader->adapters = STEAL(*adapterp);
+	return 0;
 }
 
 int loader_load(struct loader *loader, const char *id, const char *sha256, struct adapter **adapterp, char **filep,
@@ -374,23 +417,54 @@ int loader_load(struct loader *loader, const char *id, const char *sha256, struc
 			*adapterp = known;
 			return check_known(known, sha256, failure);
 		}
-	adapter = calloc(1, sizeof *adapter);
+	adapter = adapter_new(failure);
 	if (!adapter)
-		return failure_set(failure, FAILURE_NO_MEMORY, "memory", "none");
-	adapter->fd = -1;
-	pthread_mutex_init(&adapter->lock, NULL);
+		return -ENOMEM;
 	name = sha256 ? NULL : linked_in(id);
 	rc = name ? load_linked_in(name, id, adapter, &handle, failure) :
 		    load_plugin(loader, id, sha256, adapter, filep, &handle, failure);
+	if (rc == 0)
+		rc = enter(loader, &adapter, handle, failure);
+	if (rc == 0)
+		*adapterp = loader->adapters;
+	return rc;
+}
+
+/* Whether both are of one file, which nothing has happened to in between. */
+static bool is_same_plugin(const struct adapter *a, const struct adapter *b)
+{
+	struct stat one, other;
+
+	if (strcmp(a->stamp.id, b->stamp.id) != 0 || strcmp(a->sha256, b->sha256) != 0)
+		return false;
+	if (!a->file || !b->file || *a->sha256)
+		return a->file == b->file || *a->sha256;
+	return fstat(a->fd, &one) == 0 && fstat(b->fd, &other) == 0 && one.st_dev == other.st_dev &&
+	       one.st_ino == other.st_ino && one.st_size == other.st_size &&
+	       one.st_mtim.tv_sec == other.st_mtim.tv_sec && one.st_mtim.tv_nsec == other.st_mtim.tv_nsec &&
+	       one.st_ctim.tv_sec == other.st_ctim.tv_sec && one.st_ctim.tv_nsec == other.st_ctim.tv_nsec;
+}
+
+int loader_find(struct loader *loader, const char *id, const char *sha256, struct adapter **adapterp, char **filep,
+		struct failure *failure)
+{
+	CLEANUP(adapter_freep) struct adapter *adapter = adapter_new(failure);
+	const char *name = sha256 ? NULL : linked_in(id);
+	int rc;
+
+	*filep = NULL;
+	if (!adapter)
+		return -ENOMEM;
+	rc = name ? check_linked_in(id, adapter, failure) : find_and_check(loader, id, sha256, adapter, filep, failure);
 	if (rc < 0)
 		return rc;
-	/* Its code is in the process now: whatever comes, the number must not come again. */
-	adapter->linked = true;
-	rc = register_adapter(adapter, handle, failure);
-	if (rc < 0)
-		return rc;
-	adapter->next = loader->adapters;
-	loader->adapters = adapter;
+	for (struct adapter *known = loader->found; known; known = known->next)
+		if (is_same_plugin(known, adapter)) {
+			*adapterp = known;
+			return 0;
+		}
+	adapter->next = loader->found;
+	loader->found = adapter;
 	*adapterp = STEAL(adapter);
 	return 0;
 }
@@ -399,13 +473,41 @@ void loader_move(struct loader *from, struct loader *to)
 {
 	to->ready = from->ready;
 	to->adapters = from->adapters;
+	to->found = from->found;
 	from->ready = false;
 	from->adapters = NULL;
+	from->found = NULL;
+}
+
+int loader_link(struct loader *loader, const char *file, int fd, struct adapter **adapterp, struct failure *failure)
+{
+	CLEANUP(adapter_freep) struct adapter *adapter = adapter_new(failure);
+	lt_dlhandle handle = NULL;
+	int rc;
+
+	if (!adapter)
+		return -ENOMEM;
+	adapter->fd = fd;
+	adapter->file = strdup(file);
+	if (!adapter->file)
+		return failure_set(failure, FAILURE_NO_MEMORY, "memory", "none");
+	rc = stamp_read(fd, NULL, &adapter->stamp, failure);
+	if (rc == 0)
+		rc = link_plugin(adapter, &handle, failure);
+	if (rc == 0)
+		rc = enter(loader, &adapter, handle, failure);
+	if (rc == 0)
+		*adapterp = loader->adapters;
+	return rc;
 }
 
 void loader_fini(struct loader *loader)
 {
 	for (struct adapter *adapter = loader->adapters, *next; adapter; adapter = next) {
+		next = adapter->next;
+		adapter_free(adapter);
+	}
+	for (struct adapter *adapter = loader->found, *next; adapter; adapter = next) {
 		next = adapter->next;
 		adapter_free(adapter);
 	}

@@ -35,6 +35,11 @@ void log_set_json(bool json)
 	as_json = json;
 }
 
+int log_lowest(void)
+{
+	return lowest;
+}
+
 int log_level(const char *name)
 {
 	for (int level = BERTH_LOG_DEBUG; level <= BERTH_LOG_ERROR; level++)

@@ -20,6 +20,8 @@ bool log_wants(int level);
 bool log_is_json(void);
 void log_open_json(struct buffer *line, int level);
 void log_put(const struct buffer *line);
+/* The lowest that is written. [set-up] */
+int log_lowest(void);
 
 /* The urgency that is called debug, info, warning or error; 0 for anything else. */
 int log_level(const char *name);

@@ -16,6 +16,7 @@
 #include "core/batch.h"
 #include "core/cleanup.h"
 #include "core/io.h"
+#include "core/isolated.h"
 #include "core/json_writer.h"
 #include "core/log.h"
 #include "core/options.h"
@@ -609,9 +610,13 @@ static enum status run(struct program *program)
 int main(int argc, char **argv)
 {
 	struct program program = { .in_fd = -1, .out_fd = -1 };
-	enum status status = take_descriptors(&program);
+	enum status status;
 	struct error error;
 
+	/* No command, but how the adapter process starts this program for an isolated instance. */
+	if (argc == 2 && strcmp(argv[1], ISOLATED_ARGUMENT) == 0)
+		return isolated_serve();
+	status = take_descriptors(&program);
 	/* A reader that leaves, or a plugin's peer, must not end the program. */
 	signal(SIGPIPE, SIG_IGN);
 	if (status == STATUS_DONE && options_parse(argc, argv, &program.options, &error) < 0)

@@ -340,6 +340,7 @@ static enum status start(struct setup *setup)
 			rc = loader_add_dir(loader, dir->valuestring, &error);
 	if (rc < 0)
 		return complain(STATUS_SETUP, "%s", error.text);
+	setup->inventory.program = "/proc/self/exe";
 	setup->inventory.registry.limit = (uint64_t)settings_number(setup->config.settings, "limit_items");
 	setup->inventory.registry.workspace_id = workspace.id;
 	status = select_adapters(setup);

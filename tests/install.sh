@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 # What make install leaves, where every directory variable is set to something odd: the
 # files and nothing else, hardened, and a staged tree runs its own plugins.
-# In the environment: srcdir, ADAPTERS; run in the build tree, whose configuration is used.
+# In the environment: srcdir, ADAPTERS, HELPERS; run in the build tree, whose configuration is used.
 set -u
-: "${srcdir:?}" "${ADAPTERS?}"
+: "${srcdir:?}" "${ADAPTERS?}" "${HELPERS?}"
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-install-XXXXXX") || exit 1
 trap 'rm -rf "$scratch"' EXIT
@@ -77,8 +77,8 @@ for adapter in $ADAPTERS; do
 	n=$((n + 1))
 done
 # None where the adapters are linked into the program.
-plugins=0
-grep -q '^adapter_LTLIBRARIES = ' "$scratch/build/Makefile" && plugins=$n
+plugins=0 linked=yes
+grep -q '^adapter_LTLIBRARIES = ' "$scratch/build/Makefile" && plugins=$n linked=no
 
 # ---- The files ----
 
@@ -99,6 +99,10 @@ grep -q '^adapter_LTLIBRARIES = ' "$scratch/build/Makefile" && plugins=$n
 		[ $plugins = 0 ] || echo "$lib/berth/adapters/$adapter.so"
 		echo "$data/berth/adapters.d/$adapter.json"
 		echo "$man/man7/berth-$adapter.7"
+	done
+	for helper in $HELPERS; do
+		[ "$linked" = yes ] || echo "$lib/berth/adapters/$helper.so"
+		echo "$man/man7/berth-$helper.7"
 	done
 } | LC_ALL=C sort >"$scratch/expected"
 files "$stage" >"$scratch/installed"

@@ -23,6 +23,21 @@ static struct host host;
 #define FAILED "adapter_failed:error"
 #define SECRET "hunter2"
 
+/* Tells the fixture what to violate: in this process by a variable, in another one by a
+ * file. */
+static void violate(const char *violation)
+{
+	const char *path = getenv("BERTH_FIXTURE_FILE");
+	FILE *file = path ? fopen(path, "w") : NULL;
+
+	setenv("BERTH_FIXTURE", violation, 1);
+	if (!path)
+		return;
+	assert_non_null(file);
+	fputs(violation, file);
+	assert_int_equal(fclose(file), 0);
+}
+
 enum asked {
 	RUNTIMES,
 	HOSTS,
@@ -373,16 +388,16 @@ static void test_row(void **state)
 {
 	const struct row *row = *state;
 
-	setenv("BERTH_FIXTURE", row->violation, 1);
+	violate(row->violation);
 	check(row->asked, row->expected);
-	unsetenv("BERTH_FIXTURE");
+	violate("");
 	check(row->asked, requests[row->asked].good);
 }
 
 static int forget_violation(void **state)
 {
 	(void)state;
-	unsetenv("BERTH_FIXTURE");
+	violate("");
 	return 0;
 }
 
@@ -428,7 +443,7 @@ static void test_every_text(void **state)
 
 				snprintf(violation, sizeof violation, "%s %s %s", items[i].item, member, ways[j]);
 				print_message("%s\n", violation);
-				setenv("BERTH_FIXTURE", violation, 1);
+				violate(violation);
 				check(items[i].asked, is_fine ? requests[items[i].asked].good : items[i].without);
 			}
 }
@@ -449,7 +464,7 @@ static void test_bad_runtime_from_open(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof violations / sizeof *violations; i++) {
 		print_message("%s\n", violations[i]);
-		setenv("BERTH_FIXTURE", violations[i], 1);
+		violate(violations[i]);
 		host_start(&own, &setup);
 		assert_null(own.inventory.entries[0].instance);
 		assert_string_equal(failure_code_name(own.inventory.entries[0].dropin.failures.list[0].code), "open_failed");
@@ -468,7 +483,7 @@ static void test_reason_in_the_log(void **state)
 	(void)state;
 	assert_non_null(file);
 	dup2(fileno(file), STDERR_FILENO);
-	setenv("BERTH_FIXTURE", "return list_workers -5", 1);
+	violate("return list_workers -5");
 	check(WORKERS, "first spoiled last | " FAILED);
 	dup2(saved, STDERR_FILENO);
 	close(saved);
@@ -500,18 +515,18 @@ static void test_values(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
 		print_message("%s\n", values[i].violation);
-		setenv("BERTH_FIXTURE", values[i].violation, 1);
+		violate(values[i].violation);
 		answer = host_ask_json(&host, "%s", requests[values[i].asked].line);
 		assert_int_equal(strlen(json_string_at(answer, values[i].path)), values[i].len);
 		assert_false(json_has_code(answer, "diagnostics", "adapter_failed"));
 		cJSON_Delete(answer);
 	}
-	setenv("BERTH_FIXTURE", "worker size can", 1);
+	violate("worker size can");
 	answer = host_ask_json(&host, "%s", requests[WORKERS].line);
 	assert_true(cJSON_IsTrue(json_at(answer, "items.0.capabilities.can_stop")));
 	assert_true(cJSON_IsFalse(json_at(answer, "items.1.capabilities.can_stop")));
 	cJSON_Delete(answer);
-	setenv("BERTH_FIXTURE", "worker diagnostics narrow", 1);
+	violate("worker diagnostics narrow");
 	answer = host_ask_json(&host, "%s", requests[WORKERS].line);
 	assert_string_equal(json_string_at(answer, "items.1.diagnostics.2.code"), "narrow");
 	assert_string_equal(json_string_at(answer, "items.1.diagnostics.2.severity"), "info");
@@ -553,13 +568,13 @@ static void test_failure_behind_full_diagnostics(void **state)
 	(void)state;
 	host_start(&own, &setup);
 	for (size_t i = 0; i < sizeof violations / sizeof *violations; i++) {
-		setenv("BERTH_FIXTURE", violations[i], 1);
+		violate(violations[i]);
 		answer = host_ask_json(&own, "%s", requests[WORKERS].line);
 		assert_int_equal(cJSON_GetArraySize(json_at(answer, "items")), 6);
 		assert_false(json_has_code(answer, "diagnostics", "adapter_failed"));
 		cJSON_Delete(answer);
 	}
-	setenv("BERTH_FIXTURE", "push diagnostics fail", 1);
+	violate("push diagnostics fail");
 	answer = host_ask_json(&own, "%s", requests[WORKERS].line);
 	host_stop(&own);
 	assert_int_equal(cJSON_GetArraySize(json_at(answer, "diagnostics")), 16);
@@ -576,7 +591,7 @@ static void test_others_still_serve(void **state)
 
 	(void)state;
 	host_start(&own, &setup);
-	setenv("BERTH_FIXTURE", "return list_workers -5", 1);
+	violate("return list_workers -5");
 	answer = host_ask_json(&own, "%s", requests[WORKERS].line);
 	assert_int_equal(cJSON_GetArraySize(json_at(answer, "items")), 6);
 	assert_string_equal(json_string_at(answer, "items.5.runtime_id"), "only-list");
@@ -592,7 +607,7 @@ static int start(void **state)
 	const struct host_setup setup = { .adapters = "misbehaving", .adapter_dir = fixture_dir() };
 
 	(void)state;
-	unsetenv("BERTH_FIXTURE");
+	violate("");
 	host_start(&host, &setup);
 	return host.inventory.entries[0].instance ? 0 : -1;
 }

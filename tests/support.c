@@ -29,39 +29,100 @@ static const char *or_else(const char *value, const char *otherwise)
 	return value ? value : otherwise;
 }
 
-static void put_options(struct dropin *dropin, const char *options)
+/* Every instance in a process of its own, if BERTH_TEST_ISOLATED says so. */
+static void isolate(struct dropin *dropin)
 {
-	CLEANUP_FREE char *text = strdup(options);
-	const cJSON *option;
+	cJSON *yes = cJSON_CreateTrue(), *environment = cJSON_Parse("{\"BERTH_FIXTURE_FILE\":true}");
+
+	assert_true(yes && environment);
+	if (getenv("BERTH_TEST_ISOLATED")) {
+		assert_int_equal(settings_put(dropin->settings, "isolate", yes, "test"), 0);
+		assert_int_equal(settings_put(dropin->settings, "isolation.environment", environment, "test"), 0);
+	}
+	cJSON_Delete(yes);
+	cJSON_Delete(environment);
+}
+
+/* The JSON that a text is with ' for ". */
+static cJSON *parse(const char *text)
+{
+	CLEANUP_FREE char *copy = strdup(text);
 	cJSON *json;
 
-	assert_non_null(text);
-	for (char *p = text; *p; p++)
+	assert_non_null(copy);
+	for (char *p = copy; *p; p++)
 		if (*p == '\'')
 			*p = '"';
-	json = cJSON_Parse(text);
-	assert_non_null(json);
-	cJSON_ArrayForEach(option, json) {
+	json = cJSON_Parse(copy);
+	if (!json)
+		fail_msg("no JSON: %s", copy);
+	return json;
+}
+
+/* Puts the members of an object, those of the key options and the like one by one. */
+static void put_settings(cJSON *settings, const cJSON *object, const char *prefix)
+{
+	const cJSON *member;
+
+	cJSON_ArrayForEach(member, object) {
 		CLEANUP_FREE char *key = NULL;
 
-		assert_true(asprintf(&key, "options.%s", option->string) >= 0);
-		assert_int_equal(settings_put(dropin->settings, key, option, "test"), 0);
+		assert_true(asprintf(&key, "%s%s", prefix, member->string) >= 0);
+		if (!*prefix && cJSON_IsObject(member)) {
+			CLEANUP_FREE char *inner = NULL;
+
+			assert_true(asprintf(&inner, "%s.", member->string) >= 0);
+			put_settings(settings, member, inner);
+		} else {
+			assert_int_equal(settings_put(settings, key, member, "test"), 0);
+		}
 	}
+}
+
+void host_add(struct host *host, const char *name, const char *format, ...)
+{
+	CLEANUP_FREE char *text = NULL;
+	struct dropin dropin;
+	va_list args;
+	cJSON *json;
+
+	va_start(args, format);
+	assert_true(vasprintf(&text, format, args) >= 0);
+	va_end(args);
+	json = parse(text);
+	assert_int_equal(dropin_make(name, "test", &dropin), 0);
+	put_settings(dropin.settings, json, "");
 	cJSON_Delete(json);
+	isolate(&dropin);
+	assert_int_equal(inventory_add(&host->inventory, &dropin), 0);
 }
 
 void host_start(struct host *host, const struct host_setup *setup)
+{
+	host_prepare(host, setup);
+	host_open(host, setup);
+}
+
+void host_open(struct host *host, const struct host_setup *setup)
 {
 	struct workspace workspace = {
 		.root = berth_text(or_else(setup->root, "/workspace/project")),
 		.id = berth_text(or_else(setup->id, "local:test")),
 		.data_dir = berth_text(setup->data_dir),
 	};
+
+	inventory_start(&host->inventory, &workspace);
+}
+
+void host_prepare(struct host *host, const struct host_setup *setup)
+{
 	const char *names = or_else(setup->adapters, "local-pod,embedded,remote-reserved");
 
-	*host = (struct host){ .answer = { 0 } };
+	*host = (struct host){ .inventory = { .program = getenv("BERTH") } };
 	assert_int_equal(loader_init(&host->inventory.loader, NULL), 0);
 	assert_int_equal(loader_add_dir(&host->inventory.loader, or_else(setup->adapter_dir, plugin_dir()), NULL), 0);
+	/* Also where the tests bring their own: the adapter that runs others. */
+	assert_int_equal(loader_add_dir(&host->inventory.loader, plugin_dir(), NULL), 0);
 	while (*names) {
 		size_t len = strcspn(names, ",");
 		CLEANUP_FREE char *name = strndup(names, len);
@@ -69,12 +130,16 @@ void host_start(struct host *host, const struct host_setup *setup)
 
 		assert_non_null(name);
 		assert_int_equal(dropin_make(name, "test", &dropin), 0);
-		if (setup->options && strcmp(name, "embedded") == 0)
-			put_options(&dropin, setup->options);
+		if (setup->options && strcmp(name, "embedded") == 0) {
+			cJSON *options = parse(setup->options);
+
+			put_settings(dropin.settings, options, "options.");
+			cJSON_Delete(options);
+		}
+		isolate(&dropin);
 		assert_int_equal(inventory_add(&host->inventory, &dropin), 0);
 		names += len + (names[len] == ',');
 	}
-	inventory_start(&host->inventory, &workspace);
 }
 
 void host_stop(struct host *host)
@@ -91,19 +156,6 @@ const char *host_ask_raw(struct host *host, const char *line, size_t len)
 	buffer_append_char(&host->answer, '\0');
 	assert_false(host->answer.failed);
 	return host->answer.data;
-}
-
-/* printf with ' made to ". */
-__attribute__((format(printf, 1, 0)))
-static char *quoted(const char *format, va_list args)
-{
-	char *line;
-
-	assert_true(vasprintf(&line, format, args) >= 0);
-	for (char *p = line; *p; p++)
-		if (*p == '\'')
-			*p = '"';
-	return line;
 }
 
 const char *host_ask(struct host *host, const char *format, ...)

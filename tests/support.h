@@ -32,6 +32,12 @@ struct host_setup {
 };
 
 void host_start(struct host *host, const struct host_setup *setup);
+
+/* The same in three steps, with instances that have settings: an object as in a drop-in,
+ * with ' in the place of ". */
+void host_prepare(struct host *host, const struct host_setup *setup);
+void host_add(struct host *host, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void host_open(struct host *host, const struct host_setup *setup);
 void host_stop(struct host *host);
 
 /* Asks one request, a line of JSON with ' in the place of ", and returns the answer

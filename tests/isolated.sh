@@ -1,0 +1,26 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The tests of adapters and of the boundary once more, with every instance in a process of
+# its own: there is no difference that they could see.
+# In the environment: BERTH.
+set -u
+
+: "${BERTH:?}"
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-isolated-XXXXXX") || exit 1
+trap 'rm -rf "$scratch"' EXIT
+BERTH_TEST_ISOLATED=1 BERTH_FIXTURE_FILE=$scratch/violation
+export BERTH_TEST_ISOLATED BERTH_FIXTURE_FILE
+log=$scratch/log
+failed=0
+
+for name in contract_batch contract_embedded contract_registry contract_requests local_pod local_pod_cache \
+	local_pod_files local_pod_ids seed boundary misbehaving; do
+	if "tests/$name" >"$log" 2>&1; then
+		echo "ok - $name, isolated: $(grep -c '       OK ' "$log") tests"
+	else
+		echo "not ok - $name, isolated"
+		grep -v '^berth: ' "$log" | grep -B 1 -A 3 'ERROR' | sed 's/^/# /'
+		failed=1
+	fi
+done
+exit "$failed"

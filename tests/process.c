@@ -1,0 +1,664 @@
+/* SPDX-License-Identifier: MIT */
+/* The adapter process with programs that speak well, badly, and not at all; and what the
+ * other runtimes of the host have to do with that: nothing. */
+#include "config.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/batch.h"
+#include "tests/contract.h"
+
+#define SPEAKER "'command':['" TESTS_SPEAKER "'%s]"
+#define HERE "'host_id':'process-near-here-db50ad1e97867f15'"
+
+/* ---- Hosts with a child ---- */
+
+/* A host with the embedded runtime, and one called near whose child is a speaker. */
+static void start(struct host *host, const char *arguments, const char *options)
+{
+	const struct host_setup setup = { .adapters = "" };
+
+	host_prepare(host, &setup);
+	host_add(host, "near", "{'adapter':'process','runtime_id':'near','options':{" SPEAKER "%s}}", arguments, options);
+	host_add(host, "embedded", "{}");
+	host_open(host, &setup);
+}
+
+static void sleep_ms(long ms)
+{
+	nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
+}
+
+/* Asks until the answer has the text in it; fails after so long that it cannot be chance. */
+static void ask_until(struct host *host, const char *request, const char *text)
+{
+	const char *answer = "";
+
+	for (int i = 0; i < 3000; i++) {
+		answer = host_ask(host, "%s", request);
+		if (strstr(answer, text))
+			return;
+		sleep_ms(10);
+	}
+	fail_msg("no %s in the answer to %s: %s", text, request, answer);
+}
+
+#define RUNTIMES "{'op':'list_runtimes'}"
+#define HOSTS "{'op':'list_hosts'}"
+#define WORKERS "{'op':'list_workers'}"
+#define WHERE "'runtime_id':'near','worker_id':'w'"
+#define LOOK_UP "{'op':'worker'," WHERE "}"
+#define SPAWN                                                                                                  \
+	"{'op':'spawn_worker','runtime_id':'near','request':{'intent':{'kind':'ticket_role','ticket_id':'T\\u00e9\\n\\'','role':'coder'}," \
+	"'requested_worker_name':'x','acceptance':{'kind':'run_accepted','expected_segments':3},'request_id':'r'}}"
+#define STOP "{'op':'stop_worker','runtime_id':'near','request':{'worker_id':'w','mode':'force'}}"
+#define INPUT "{'op':'send_input'," WHERE ",'request':{'content':'Ahoy \\u0001 \\u20ac'}}"
+#define TRANSCRIPT "{'op':'transcript'," WHERE ",'start':0,'limit':1}"
+#define POINTS "{'op':'connect_points'," WHERE "}"
+
+/* ---- A program that speaks well ---- */
+
+#define FAR_CAPABILITIES(list, max)                                                                            \
+	"{'can_list_hosts':false,'can_list_workers':" list ",'can_get_worker':false,'can_spawn_worker':false," \
+	"'can_stop_worker':false,'can_accept_input':false,'can_stream_events':false,"                          \
+	"'can_read_bounded_transcript':false,'has_workspace_fs':false,'has_shell':false,'has_git':false,"      \
+	"'supports_worktrees':false,'supports_backend_internal_tools':false,"                                  \
+	CAPABILITIES_END("not_applicable", "none", max)
+#define FAR_WORKER                                                                                             \
+	"{'runtime_id':'near','worker_id':'w'," HERE ",'label':'a \\'worker\\'','role':null,'profile':null,"   \
+	"'workspace':{'visibility':'none','identity':'none'},'state':'running','status':'running',"            \
+	"'last_seen_at':'2026-01-02T02:04:05.500+00:00','implementation':{'kind':'speaker','display_hint':'\u00e9\U0001f600'}," \
+	"'capabilities':{'can_accept_input':false,'can_stream_events':false,'can_stop':true,"                  \
+	"'can_spawn_followup':false,'can_read_bounded_transcript':false},'diagnostics':[]}"
+
+static void a_program_is_presented_as_it_presents_itself(void **state)
+{
+	static const struct exchange rows[] = {
+		{ "the runtime", "{'op':'list_runtimes','limit':7}",
+		  "{'items':[{'runtime_id':'near','label':'Far','kind':'speaker','status':'running','source':{'kind':'speaker',"
+		  "'status':'active','identity_authority':'runtime_registry_projection','note':'...'},"
+		  "'host_ids':['process-near-here-db50ad1e97867f15'],'capabilities':" FAR_CAPABILITIES("true", "7")
+		  ",'diagnostics':[]}],'diagnostics':[]}" },
+		{ "its host, by an id of its own, and what is said of the list", HOSTS,
+		  "{'items':[{'runtime_id':'near'," HERE ",'label':'Here','kind':'speaker','status':'available',"
+		  "'observed_at':'...','last_seen_at':null,'capabilities':" FAR_CAPABILITIES("false", "200")
+		  ",'diagnostics':[]}],'diagnostics':[" DIAGNOSTIC("said", "warning") "]}" },
+		{ "its worker, by the id that it has there", WORKERS, "{'items':[" FAR_WORKER "],'diagnostics':[]}" },
+		{ "the workers of its host", "{'op':'list_workers_for_host'," HERE "}",
+		  "{'items':[" FAR_WORKER "],'diagnostics':[" DIAGNOSTIC("said", "warning") "]}" },
+		{ "the same worker, looked up", LOOK_UP, FAR_WORKER },
+		{ "no worker", "{'op':'worker','runtime_id':'near','worker_id':'x'}",
+		  "{'error':{'kind':'unknown_worker','runtime_id':'near','worker_id':'x'}}" },
+		{ "a spawn", SPAWN, "{'state':'accepted','worker':" FAR_WORKER ",'acceptance_evidence':"
+				    "[{'kind':'made','detail':'...'}],'diagnostics':[]}" },
+		{ "a stop", STOP, "{'state':'accepted','diagnostics':[]}" },
+		{ "a stop of nobody", "{'op':'stop_worker','runtime_id':'near','request':{'worker_id':'w','mode':'graceful'}}",
+		  "{'state':'accepted','diagnostics':[]}" },
+		{ "an input", INPUT, "{'state':'accepted'," WHERE ",'transcript_sequence':1,'event_id':2,'diagnostics':[]}" },
+		{ "an input to nobody", "{'op':'send_input','runtime_id':'near','worker_id':'x','request':{'content':'y'}}",
+		  "{'error':{'kind':'unknown_worker','runtime_id':'near','worker_id':'x'}}" },
+		{ "a transcript", TRANSCRIPT,
+		  "{'state':'accepted'," WHERE ",'start':0,'limit':1,'total_items':2,'next_start':1,"
+		  "'items':[{'sequence':1,'role':'user','content':'Ahoy','event_id':1}],'diagnostics':[]}" },
+		{ "connect points", POINTS, "{'items':[{'kind':'door','status':'open','diagnostics':[]}],'diagnostics':[]}" },
+	};
+	const struct host_setup setup = { .adapters = "" };
+	struct host host;
+
+	(void)state;
+	host_prepare(&host, &setup);
+	host_add(&host, "near", "{'adapter':'process','runtime_id':'near','options':{" SPEAKER "}}", "");
+	host_open(&host, &setup);
+	check_exchanges(&host, rows, COUNT(rows));
+	host_stop(&host);
+}
+
+static void one_of_several_runtimes_is_named(void **state)
+{
+	struct host host;
+
+	(void)state;
+	start(&host, ",'hello','several'", "");
+	ask_until(&host, RUNTIMES, "\"code\":\"adapter_broken\"");
+	assert_non_null(strstr(host.answer.data, "the option runtime is to name one"));
+	host_stop(&host);
+	start(&host, ",'hello','several'", ",'runtime':'far'");
+	ask_until(&host, RUNTIMES, "\"label\":\"Far\"");
+	host_stop(&host);
+	start(&host, "", ",'runtime':'nowhere'");
+	ask_until(&host, RUNTIMES, "no runtime of the name");
+	host_stop(&host);
+}
+
+/* ---- Programs that do not ---- */
+
+static const struct {
+	const char *op, *request;
+	const char *unanswered; /* how an answer begins that the program did not give */
+	bool changes;
+} operations[] = {
+	{ "list_runtimes", RUNTIMES, "{\"items\":[{\"runtime_id\":\"near\",\"label\":\"speaker\",\"kind\":\"process\","
+	  "\"status\":\"unavailable\"", false },
+	{ "list_hosts", HOSTS, "{\"items\":[{\"runtime_id\":\"embedded-worker-runtime\"", false },
+	{ "list_workers", WORKERS, "{\"items\":[{\"runtime_id\":\"embedded-worker-runtime\"", false },
+	{ "worker", LOOK_UP, "{\"error\":{\"kind\":\"unknown_worker\"", false },
+	{ "spawn_worker", SPAWN, "{\"state\":\"rejected\",\"acceptance_evidence\":[]", true },
+	{ "stop_worker", STOP, "{\"state\":\"rejected\"", true },
+	{ "send_input", INPUT, "{\"state\":\"rejected\"", true },
+	{ "transcript", TRANSCRIPT, "{\"state\":\"rejected\"", false },
+	{ "connect_points", POINTS, "{\"items\":[]", false },
+};
+
+static const struct {
+	const char *how, *code, *says;
+	bool ends; /* the child is started again after it */
+} manners[] = {
+	{ "segv", "adapter_crashed", "killed by SIGSEGV", true },
+	{ "abort", "adapter_crashed", "killed by SIGABRT", true },
+	{ "kill", "adapter_crashed", "killed by SIGKILL", true },
+	{ "exit", "adapter_crashed", "ended with status 3", true },
+	{ "linger", "adapter_crashed", "ended with status 4", true },
+	{ "cut", "adapter_crashed", "ended with status 0", true },
+	{ "close", "adapter_crashed", "closed its output", true },
+	{ "hang", "adapter_timeout", "did not answer within 400 ms", false },
+	{ "garbage", "adapter_broken", "something else than an object with an id", true },
+	{ "no-id", "adapter_broken", "something else than an object with an id", true },
+	{ "wrong-id", "adapter_broken", "an id that was not asked", true },
+	{ "endless", "adapter_broken", "a line of more than", true },
+	{ "deep", "adapter_failed", "", false },
+};
+
+/* What the other runtime does meanwhile. */
+struct meanwhile {
+	struct host *host;
+	bool stop;
+	pthread_mutex_t lock;
+	size_t n;
+	double total_us, worst_us;
+};
+
+static double now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
+
+#define OTHER "{\"op\":\"worker\",\"runtime_id\":\"embedded-worker-runtime\",\"worker_id\":\"worker-00000001\"}"
+
+static void *ask_the_other(void *data)
+{
+	struct meanwhile *meanwhile = data;
+	struct buffer scratch = { 0 }, answer = { 0 };
+	bool stop = false;
+
+	while (!stop) {
+		double begin = now_us(), us;
+
+		buffer_cut(&answer, 0);
+		batch_answer(&meanwhile->host->inventory.registry, berth_text(OTHER), &scratch, &answer);
+		us = now_us() - begin;
+		buffer_append_char(&answer, '\0');
+		if (!strstr(answer.data, "\"state\":\"running\""))
+			return answer.data;
+		meanwhile->n++;
+		meanwhile->total_us += us;
+		meanwhile->worst_us = us > meanwhile->worst_us ? us : meanwhile->worst_us;
+		sleep_ms(1);
+		pthread_mutex_lock(&meanwhile->lock);
+		stop = meanwhile->stop;
+		pthread_mutex_unlock(&meanwhile->lock);
+	}
+	buffer_fini(&scratch);
+	buffer_fini(&answer);
+	return NULL;
+}
+
+static void check_unruly(struct meanwhile *meanwhile, size_t o, size_t m)
+{
+	char arguments[64], code[64];
+	const char *answer;
+	pthread_t thread;
+	struct host host;
+	void *wrong;
+
+	print_message("%s: %s\n", operations[o].op, manners[m].how);
+	snprintf(arguments, sizeof arguments, ",'%s','%s'", operations[o].op, manners[m].how);
+	start(&host, arguments, strcmp(manners[m].how, "hang") == 0 ? ",'call_timeout_ms':400,'stop_timeout_ms':200" : "");
+	host_ask(&host, "{'op':'spawn_worker','runtime_id':'embedded-worker-runtime','request':{"
+			"'intent':{'kind':'workspace_companion'},'acceptance':{'kind':'run_accepted','expected_segments':0}}}");
+	meanwhile->host = &host;
+	meanwhile->stop = false;
+	assert_int_equal(pthread_create(&thread, NULL, ask_the_other, meanwhile), 0);
+	answer = host_ask(&host, "%s", operations[o].request);
+	if (strcmp(manners[m].code, "adapter_failed") != 0 && strncmp(answer, operations[o].unanswered, strlen(operations[o].unanswered)) != 0)
+		fail_msg("the answer is %s", answer);
+	snprintf(code, sizeof code, "\"code\":\"%s\"", manners[m].code);
+	if (strcmp(operations[o].op, "worker") != 0 && strcmp(manners[m].how, "deep") != 0 &&
+	    (!strstr(answer, code) || !strstr(answer, manners[m].says)))
+		fail_msg("no %s that %s in %s", code, manners[m].says, answer);
+	/* Nothing that it said is in an answer. */
+	assert_null(strstr(answer, "Welcome"));
+	assert_int_equal(strstr(answer, "not known, and it is not sent again") != NULL,
+			 operations[o].changes && strcmp(manners[m].how, "deep") != 0);
+	/* It serves again, unless it hangs. */
+	if (manners[m].ends)
+		ask_until(&host, o == 2 ? RUNTIMES : WORKERS, o == 2 ? "\"label\":\"Far\"" : "\"worker_id\":\"w\"");
+	pthread_mutex_lock(&meanwhile->lock);
+	meanwhile->stop = true;
+	pthread_mutex_unlock(&meanwhile->lock);
+	pthread_join(thread, &wrong);
+	assert_null(wrong);
+	host_stop(&host);
+}
+
+static void whatever_a_child_does_the_others_are_served(void **state)
+{
+	struct meanwhile meanwhile = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+	(void)state;
+	for (size_t o = 0; o < COUNT(operations); o++)
+		for (size_t m = 0; m < COUNT(manners); m++)
+			if (strcmp(manners[m].how, "endless") != 0 || o == 2)
+				check_unruly(&meanwhile, o, m);
+	print_message("meanwhile the other runtime answered %zu requests: mean %.1f us, worst %.1f us\n", meanwhile.n,
+		      meanwhile.total_us / (double)meanwhile.n, meanwhile.worst_us);
+}
+
+static void what_a_child_does_at_hello_is_told_of_the_runtime(void **state)
+{
+	static const struct {
+		const char *how, *code, *says;
+	} rows[] = {
+		{ "segv", "adapter_crashed", "killed by SIGSEGV" },
+		{ "exit", "adapter_crashed", "ended with status 3" },
+		{ "close", "adapter_crashed", "closed its output" },
+		{ "garbage", "adapter_broken", "something else than protocol 1" },
+		{ "hang", "adapter_timeout", "did not answer within 300 ms of its start" },
+	};
+	char arguments[64], code[64];
+	struct host host;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		snprintf(arguments, sizeof arguments, ",'hello','%s'", rows[i].how);
+		start(&host, arguments, ",'start_timeout_ms':300,'stop_timeout_ms':200");
+		host_ask(&host, RUNTIMES);
+		snprintf(code, sizeof code, "\"code\":\"%s\"", rows[i].code);
+		if (!strstr(host.answer.data, code) || !strstr(host.answer.data, rows[i].says))
+			fail_msg("%s: no %s that %s in %s", rows[i].how, code, rows[i].says, host.answer.data);
+		assert_non_null(strstr(host.answer.data, "embedded-worker-runtime"));
+		host_stop(&host);
+	}
+}
+
+static void what_cannot_be_used_fails_the_call_alone(void **state)
+{
+	static const struct {
+		const char *op, *how, *request;
+	} rows[] = {
+		{ "list_workers", "shape", WORKERS },
+		{ "list_workers", "deep", WORKERS },
+		{ "spawn_worker", "shape", SPAWN },
+		{ "spawn_worker", "state", SPAWN },
+		{ "transcript", "state", TRANSCRIPT },
+	};
+	char arguments[64];
+	struct host host;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		snprintf(arguments, sizeof arguments, ",'%s','%s'", rows[i].op, rows[i].how);
+		start(&host, arguments, "");
+		host_ask(&host, "%s", rows[i].request);
+		if (!strstr(host.answer.data, "\"code\":\"adapter_failed\""))
+			fail_msg("%s %s: %s", rows[i].op, rows[i].how, host.answer.data);
+		/* It lives on, and is asked the next thing. */
+		host_ask(&host, RUNTIMES);
+		assert_non_null(strstr(host.answer.data, "\"label\":\"Far\""));
+		host_stop(&host);
+	}
+}
+
+static void more_than_was_asked_is_left_out(void **state)
+{
+	struct host host;
+	cJSON *answer;
+
+	(void)state;
+	start(&host, ",'list_workers','many'", "");
+	answer = host_ask_json(&host, "{'op':'list_workers','limit':3}");
+	assert_int_equal(cJSON_GetArraySize(json_at(answer, "items")), 3);
+	cJSON_Delete(answer);
+	answer = host_ask_json(&host, "{'op':'list_workers','limit':10000}");
+	assert_int_equal(cJSON_GetArraySize(json_at(answer, "items")), 5000);
+	cJSON_Delete(answer);
+	host_stop(&host);
+}
+
+/* ---- Late and out of order ---- */
+
+static void a_late_answer_is_nobodys(void **state)
+{
+	struct host host;
+
+	(void)state;
+	start(&host, ",'list_workers','late'", ",'call_timeout_ms':50");
+	host_ask(&host, WORKERS);
+	assert_non_null(strstr(host.answer.data, "\"code\":\"adapter_timeout\""));
+	assert_non_null(strstr(host.answer.data, "did not answer within 50 ms"));
+	/* While it is silent nothing is sent, and nobody waits. */
+	host_ask(&host, SPAWN);
+	if (strstr(host.answer.data, "\"code\":\"adapter_timeout\""))
+		assert_non_null(strstr(host.answer.data, "the request was not sent"));
+	/* What comes then is dropped, and it is asked again. */
+	ask_until(&host, RUNTIMES, "\"label\":\"Far\"");
+	host_stop(&host);
+}
+
+struct caller {
+	pthread_t thread;
+	struct host *host;
+	struct buffer answer;
+};
+
+static void *call(void *data)
+{
+	struct caller *caller = data;
+	struct buffer scratch = { 0 };
+
+	batch_answer(&caller->host->inventory.registry, berth_text("{\"op\":\"list_workers\",\"limit\":1}"), &scratch,
+		     &caller->answer);
+	buffer_append_char(&caller->answer, '\0');
+	buffer_fini(&scratch);
+	return NULL;
+}
+
+static void answers_may_come_in_any_order(void **state)
+{
+	struct caller callers[3] = { { .host = NULL } };
+	struct host host;
+
+	(void)state;
+	start(&host, ",'list_workers','hold'", "");
+	for (size_t i = 0; i < COUNT(callers); i++) {
+		callers[i].host = &host;
+		assert_int_equal(pthread_create(&callers[i].thread, NULL, call, &callers[i]), 0);
+	}
+	for (size_t i = 0; i < COUNT(callers); i++) {
+		pthread_join(callers[i].thread, NULL);
+		assert_non_null(strstr(callers[i].answer.data, "\"worker_id\":\"w\""));
+		buffer_fini(&callers[i].answer);
+	}
+	host_stop(&host);
+}
+
+static void an_answer_given_twice_ends_the_child(void **state)
+{
+	struct host host;
+
+	(void)state;
+	start(&host, ",'list_workers','twice'", "");
+	host_ask(&host, WORKERS);
+	assert_non_null(strstr(host.answer.data, "\"worker_id\":\"w\""));
+	ask_until(&host, RUNTIMES, "an id that was not asked");
+	ask_until(&host, RUNTIMES, "\"label\":\"Far\"");
+	host_stop(&host);
+}
+
+static void a_child_that_does_not_read_is_ended(void **state)
+{
+	CLEANUP_FREE char *large = repeated("0123456789abcdef", 65536);
+	struct host host;
+
+	(void)state;
+	start(&host, ",'list_runtimes','hang'", ",'call_timeout_ms':200,'stop_timeout_ms':100");
+	host_ask(&host, RUNTIMES);
+	assert_non_null(strstr(host.answer.data, "adapter_timeout"));
+	host_stop(&host);
+	start(&host, ",'list_runtimes','deaf'", ",'call_timeout_ms':20000");
+	/* It answers, its input closed by then. */
+	host_ask(&host, RUNTIMES);
+	host_ask(&host, "{'op':'send_input'," WHERE ",'request':{'content':'%s'}}", large);
+	assert_non_null(strstr(host.answer.data, "\"code\":\"adapter_crashed\""));
+	assert_non_null(strstr(host.answer.data, "closed its input"));
+	host_stop(&host);
+}
+
+/* ---- Starting again ---- */
+
+static size_t file_size(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 ? (size_t)st.st_size : 0;
+}
+
+static void a_request_is_never_sent_twice(void **state)
+{
+	CLEANUP_FREE char *options = NULL, *starts = NULL;
+	char *dir = scratch_new();
+	struct host host;
+
+	(void)state;
+	assert_true(asprintf(&starts, "%s/starts", dir) >= 0);
+	assert_true(asprintf(&options, ",'environment':{'UNRULY_STARTS':'%s'}", starts) >= 0);
+	start(&host, ",'spawn_worker','segv'", options);
+	host_ask(&host, SPAWN);
+	assert_non_null(strstr(host.answer.data, "killed by SIGSEGV"));
+	ask_until(&host, RUNTIMES, "\"label\":\"Far\"");
+	/* The second one would have died of it as well. */
+	assert_int_equal(file_size(starts), 2);
+	host_stop(&host);
+	scratch_remove(dir);
+}
+
+static void copy_program(const char *from, const char *to)
+{
+	CLEANUP_FREE char *command = NULL;
+
+	assert_true(asprintf(&command, "cp '%s' '%s.new' && mv '%s.new' '%s'", from, to, to, to) >= 0);
+	assert_int_equal(system(command), 0);
+}
+
+static void start_in_quarantine(struct host *host, const char *program, const char *starts)
+{
+	const struct host_setup setup = { .adapters = "" };
+
+	host_prepare(host, &setup);
+	host_add(host, "near", "{'adapter':'process','runtime_id':'near','options':{'command':['%s','hello','exit'],"
+			       "'deaths':3,'environment':{'UNRULY_STARTS':'%s'}}}", program, starts);
+	host_add(host, "embedded", "{}");
+	host_open(host, &setup);
+}
+
+static void a_child_that_keeps_dying_is_quarantined(void **state)
+{
+	CLEANUP_FREE char *program = NULL, *starts = NULL;
+	char *dir = scratch_new();
+	struct host host;
+
+	(void)state;
+	assert_true(asprintf(&starts, "%s/starts", dir) >= 0 && asprintf(&program, "%s/speaker", dir) >= 0);
+	copy_program(TESTS_SPEAKER, program);
+	start_in_quarantine(&host, program, starts);
+	ask_until(&host, RUNTIMES, "\"code\":\"adapter_quarantined\"");
+	assert_non_null(strstr(host.answer.data, "ended with status 3; it ended 3 times and is in quarantine since 2"));
+	assert_int_equal(file_size(starts), 3);
+	host_stop(&host);
+	/* To load the configuration again does not lift it. */
+	start_in_quarantine(&host, program, starts);
+	host_ask(&host, RUNTIMES);
+	assert_non_null(strstr(host.answer.data, "\"code\":\"adapter_quarantined\""));
+	assert_int_equal(file_size(starts), 3);
+	/* Another file does. */
+	copy_program(TESTS_SPEAKER, program);
+	for (int i = 0; i < 3000 && file_size(starts) == 3; i++)
+		sleep_ms(10);
+	assert_true(file_size(starts) > 3);
+	host_stop(&host);
+	scratch_remove(dir);
+}
+
+/* ---- What is left behind ---- */
+
+/* Whether a process is there and no zombie. */
+static bool is_alive(int pid)
+{
+	char path[64], state = 'Z';
+	FILE *file;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	file = fopen(path, "r");
+	if (!file)
+		return false;
+	if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+		state = 'Z';
+	fclose(file);
+	return state != 'Z' && state != 'X';
+}
+
+static void what_lingers_ends_with_the_child(void **state)
+{
+	CLEANUP_FREE char *options = NULL, *path = NULL;
+	char *dir = scratch_new();
+	struct host host;
+	FILE *file;
+	int pid = 0;
+
+	(void)state;
+	assert_true(asprintf(&path, "%s/pid", dir) >= 0);
+	assert_true(asprintf(&options, ",'environment':{'UNRULY_FILE':'%s'}", path) >= 0);
+	start(&host, ",'list_workers','linger'", options);
+	host_ask(&host, WORKERS);
+	assert_non_null(strstr(host.answer.data, "ended with status 4"));
+	file = fopen(path, "r");
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%d", &pid), 1);
+	fclose(file);
+	for (int i = 0; i < 3000 && is_alive(pid); i++)
+		sleep_ms(10);
+	assert_false(is_alive(pid));
+	host_stop(&host);
+	scratch_remove(dir);
+}
+
+/* Asks with standard error in a file, and returns what was written there. */
+static char *ask_with_log(const char *arguments, const char *options, const char *request)
+{
+	int saved = dup(STDERR_FILENO);
+	FILE *file = tmpfile();
+	struct host host;
+	char *text;
+	long len;
+
+	assert_non_null(file);
+	fflush(stderr);
+	dup2(fileno(file), STDERR_FILENO);
+	start(&host, arguments, options);
+	host_ask(&host, "%s", request);
+	host_stop(&host);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	fseek(file, 0, SEEK_END);
+	len = ftell(file);
+	rewind(file);
+	text = calloc(1, (size_t)len + 1);
+	assert_non_null(text);
+	assert_int_equal(fread(text, 1, (size_t)len, file), len);
+	fclose(file);
+	return text;
+}
+
+static void a_flood_is_counted_and_not_logged(void **state)
+{
+	CLEANUP_FREE char *log = ask_with_log(",'list_workers','flood'", ",'call_timeout_ms':20000", WORKERS);
+	size_t n = 0;
+
+	(void)state;
+	for (const char *p = log; (p = strstr(p, "near: a line of a flood")); p++)
+		n++;
+	assert_true(n >= 50 && n < 1000);
+	assert_non_null(strstr(log, "more lines are left out"));
+}
+
+static void the_first_bytes_of_garbage_are_in_the_log(void **state)
+{
+	CLEANUP_FREE char *log = ask_with_log(",'hello','garbage'", "", RUNTIMES);
+
+	(void)state;
+	assert_non_null(strstr(log, "near: the process answered hello with something else than protocol 1"));
+	assert_non_null(strstr(log, "it begins with \"Welcome to this machine?[31m\""));
+}
+
+/* ---- What is configured ---- */
+
+static void what_cannot_be_started_does_not_open(void **state)
+{
+	static const struct {
+		const char *options, *says;
+	} rows[] = {
+		{ "", "option command" },
+		{ "'command':[]", "option command" },
+		{ "'command':['']", "option command" },
+		{ "'command':'sh'", "a list of strings is expected" },
+		{ "'command':['sh',1]", "a list of strings is expected" },
+		{ "'command':['./sh']", "an absolute path" },
+		{ "'command':['/nowhere/at-all']", "no program that can be run" },
+		{ "'command':['no-such-program-anywhere']", "in no directory of PATH" },
+		{ "'command':['sh'],'user':'no-such-user'", "no such user" },
+		{ "'command':['sh'],'call_timeout_ms':0", "option *_timeout_ms" },
+		{ "'command':['sh'],'runtime':'a b'", "an identifier is expected" },
+		{ "'command':['sh'],'environment':['A=B']", "an object of strings" },
+		{ "'command':['sh'],'environment':{'A':1}", "an object of strings" },
+		{ "'command':['sh'],'isolated':'x'", "none is expected of what is isolated" },
+		{ "'isolated':'x'", "for the key isolate alone" },
+	};
+	const struct host_setup setup = { .adapters = "" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		const struct failures *failures;
+		struct host host;
+
+		host_prepare(&host, &setup);
+		host_add(&host, "near", "{'adapter':'process','options':{%s}}", rows[i].options);
+		host_open(&host, &setup);
+		failures = &host.inventory.entries[0].dropin.failures;
+		if (failures->n != 1)
+			fail_msg("%s: it opened", rows[i].options);
+		if (!strstr(failures->list[0].found.text, rows[i].says))
+			fail_msg("%s: %s", rows[i].options, failures->list[0].found.text);
+		host_stop(&host);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_program_is_presented_as_it_presents_itself),
+		cmocka_unit_test(one_of_several_runtimes_is_named),
+		cmocka_unit_test(what_a_child_does_at_hello_is_told_of_the_runtime),
+		cmocka_unit_test(whatever_a_child_does_the_others_are_served),
+		cmocka_unit_test(what_cannot_be_used_fails_the_call_alone),
+		cmocka_unit_test(more_than_was_asked_is_left_out),
+		cmocka_unit_test(a_late_answer_is_nobodys),
+		cmocka_unit_test(answers_may_come_in_any_order),
+		cmocka_unit_test(an_answer_given_twice_ends_the_child),
+		cmocka_unit_test(a_child_that_does_not_read_is_ended),
+		cmocka_unit_test(a_request_is_never_sent_twice),
+		cmocka_unit_test(a_child_that_keeps_dying_is_quarantined),
+		cmocka_unit_test(what_lingers_ends_with_the_child),
+		cmocka_unit_test(a_flood_is_counted_and_not_logged),
+		cmocka_unit_test(the_first_bytes_of_garbage_are_in_the_log),
+		cmocka_unit_test(what_cannot_be_started_does_not_open),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,28 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# An adapter in the shell: its one worker is this process.
+
+worker='{"worker_id":"shell","host_id":"here","label":"a shell","workspace":{"visibility":"none","identity":"none"},
+	"state":"running","status":"running","implementation":{"kind":"shell","display_hint":"sh"}}'
+worker=$(printf '%s' "$worker" | tr -d '\n\t')
+
+while read -r line; do
+	id=$(printf '%s\n' "$line" | sed -n 's/^{"id":\([0-9]*\),.*/\1/p')
+	case $line in
+	*'"op":"hello"'*) echo '{"protocol":1,"runtimes":[{"runtime_id":"shell"}]}' ;;
+	*'"op":"list_runtimes"'*)
+		printf '{"id":%s,"items":[{"runtime_id":"shell","label":"Shell","kind":"shell","status":"available",' "$id"
+		printf '"source":{"kind":"shell","status":"active","note":"a sample"},"host_ids":["here"]}],"diagnostics":[]}\n'
+		;;
+	*'"op":"list_workers"'*) printf '{"id":%s,"items":[%s],"diagnostics":[]}\n' "$id" "$worker" ;;
+	*'"op":"list_hosts"'*)
+		# Of its host it says what it was given: descriptors and variables.
+		# shellcheck disable=SC2012 # they are numbers
+		label="$(ls "/proc/$$/fd" | tr '\n' ' ')$(env | sed 's/=.*//' | sort | tr '\n' ' ')"
+		printf '{"id":%s,"items":[{"host_id":"here","label":"%s","kind":"shell","status":"available"}],' "$id" "$label"
+		printf '"diagnostics":[]}\n'
+		;;
+	*'"worker_id":"shell"'*) printf '{"id":%s,%s\n' "$id" "${worker#\{}" ;;
+	*) printf '{"id":%s,"error":{"kind":"unknown_worker"}}\n' "$id" ;;
+	esac
+done

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A program that speaks the batch protocol, not always well: "speaker OP HOW..." does in
+ * the operation what each HOW says, and answers all else as it should. Its runtime is
+ * "far", its host "here", its worker "w"; $UNRULY_STARTS, a file, grows by a byte with
+ * each start.
+ *
+ *	garbage    a line that is no JSON         shape      a label that is a number
+ *	wrong-id   an id that was not asked       state      a state that is none
+ *	no-id      no id at all                   twice      the same answer again
+ *	many       more items than were asked     endless    a line without an end
+ *	deep       a value nested too deep        cut        half an answer, and the end
+ *	late       after 300 ms                   close      closes its output and stays
+ *	deaf       closes its input and stays     hold       keeps it until two more are asked,
+ *	                                                     then answers the last first
+ *	and what tests/fixtures/unruly.h has
+ */
+#include "config.h"
+
+#include <cjson/cJSON.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <time.h>
+
+#include "tests/fixtures/unruly.h"
+
+#define WORKER                                                                                                  \
+	"{\"runtime_id\":\"far\",\"worker_id\":\"%s\",\"host_id\":\"here\",\"label\":%s,\"role\":null,"        \
+	"\"profile\":null,\"workspace\":{\"visibility\":\"none\",\"identity\":\"none\"},\"state\":\"running\"," \
+	"\"status\":\"running\",\"last_seen_at\":\"2026-01-02T03:04:05.5+01:00\",\"implementation\":{\"kind\":\"speaker\"," \
+	"\"display_hint\":\"\\u00e9\\ud83d\\ude00\"},\"capabilities\":{\"can_stop\":true},\"diagnostics\":[]}"
+
+static struct {
+	char *lines[8];
+	size_t n;
+	bool answering;
+} held;
+
+__attribute__((format(printf, 1, 2)))
+static void say(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	fflush(stdout);
+}
+
+static void say_workers(int n, const char *label)
+{
+	say("\"items\":[");
+	for (int i = 0; i < n; i++) {
+		char id[16];
+
+		snprintf(id, sizeof id, i ? "w%d" : "w", i);
+		say("%s", i ? "," : "");
+		say(WORKER, id, label);
+	}
+	say("],\"diagnostics\":[]}\n");
+}
+
+/* Answers the request, behind its id. */
+static void answer(const char *op, const char *how, const cJSON *request)
+{
+	const char *label = strcmp(how, "shape") == 0 ? "7" : "\"a \\\"worker\\\"\"";
+	const char *state = strcmp(how, "state") == 0 ? "perhaps" : "accepted";
+	const char *worker_id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(request, "worker_id"));
+
+	if (strcmp(how, "deep") == 0) {
+		say("\"items\":");
+		for (int i = 0; i < 200; i++)
+			say("[");
+		for (int i = 0; i < 200; i++)
+			say("]");
+		say(",\"diagnostics\":[]}\n");
+	} else if (strcmp(op, "list_runtimes") == 0) {
+		say("\"items\":[{\"runtime_id\":\"far\",\"label\":\"Far\",\"kind\":\"speaker\",\"status\":\"running\","
+		    "\"source\":{\"kind\":\"speaker\",\"status\":\"active\",\"note\":\"for tests\"},\"host_ids\":[\"here\"],"
+		    "\"capabilities\":{\"can_list_workers\":true,\"workspace_scope\":\"none\"},\"diagnostics\":[]}],"
+		    "\"diagnostics\":[]}\n");
+	} else if (strcmp(op, "list_hosts") == 0) {
+		say("\"items\":[{\"runtime_id\":\"far\",\"host_id\":\"here\",\"label\":\"Here\",\"kind\":\"speaker\","
+		    "\"status\":\"available\",\"observed_at\":\"2026-01-02T03:04:05Z\",\"capabilities\":{}}],"
+		    "\"diagnostics\":[{\"code\":\"said\",\"severity\":\"warning\",\"message\":\"so\"}]}\n");
+	} else if (strcmp(op, "list_workers") == 0) {
+		say_workers(strcmp(how, "many") == 0 ? 5000 : 1, label);
+	} else if (strcmp(op, "spawn_worker") == 0) {
+		say("\"state\":\"%s\",\"worker\":", state);
+		say(WORKER, "w", label);
+		say(",\"acceptance_evidence\":[{\"kind\":\"made\",\"detail\":\"it\"}],\"diagnostics\":[]}\n");
+	} else if (strcmp(op, "connect_points") == 0) {
+		say("\"items\":[{\"kind\":\"door\",\"status\":\"open\",\"diagnostics\":[]}],\"diagnostics\":[]}\n");
+	} else if (worker_id && strcmp(worker_id, "w") != 0) {
+		say("\"error\":{\"kind\":\"unknown_worker\",\"runtime_id\":\"far\",\"worker_id\":\"x\"}}\n");
+	} else if (strcmp(op, "worker") == 0) {
+		char text[1024];
+
+		snprintf(text, sizeof text, WORKER, "w", label);
+		say("%s\n", text + 1);
+	} else if (strcmp(op, "transcript") == 0) {
+		say("\"state\":\"%s\",\"total_items\":2,\"next_start\":1,\"items\":[{\"sequence\":1,\"role\":\"user\","
+		    "\"content\":\"Ahoy\",\"event_id\":1}],\"diagnostics\":[]}\n", state);
+	} else if (strcmp(op, "send_input") == 0) {
+		say("\"state\":\"%s\",\"transcript_sequence\":1,\"event_id\":2,\"diagnostics\":[]}\n", state);
+	} else if (strcmp(op, "stop_worker") == 0) {
+		say("\"state\":\"%s\",\"diagnostics\":[]}\n", state);
+	} else {
+		say("\"error\":{\"kind\":\"bad_request\",\"message\":\"no such operation\"}}\n");
+	}
+}
+
+static void sleep_ms(long ms)
+{
+	nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
+}
+
+static void stay(void)
+{
+	for (;;)
+		pause();
+}
+
+static void handle(const char *op, const char *how, const char *line);
+
+/* Keeps the line; with two others it is answered, the last first. */
+static void hold(const char *op, const char *line)
+{
+	held.lines[held.n++] = strdup(line);
+	while (held.n == 3 || (held.n > 0 && held.answering)) {
+		char *last = held.lines[--held.n];
+
+		held.answering = held.n > 0;
+		handle(op, "", last);
+		free(last);
+	}
+}
+
+static void handle(const char *op, const char *how, const char *line)
+{
+	cJSON *request = cJSON_Parse(line);
+	double id = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(request, "id"));
+
+	if (strcmp(how, "hold") == 0) {
+		hold(op, line);
+		cJSON_Delete(request);
+		return;
+	}
+	if (strcmp(how, "garbage") == 0)
+		say("Welcome to this machine\x1b[31m\n");
+	else if (strcmp(how, "endless") == 0)
+		for (;;)
+			say("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+	else if (strcmp(how, "late") == 0)
+		sleep_ms(300);
+	else if (strcmp(how, "close") == 0) {
+		fclose(stdout);
+		stay();
+	} else if (strcmp(how, "deaf") == 0) {
+		/* What it answers before is its last. */
+		fclose(stdin);
+	}
+	if (strcmp(how, "cut") == 0) {
+		say("{\"id\":%.0f,\"items\":[{", id);
+		_exit(0);
+	}
+	do_unruly(how);
+	if (strcmp(op, "hello") == 0)
+		say("{\"protocol\":1,\"runtimes\":[{\"runtime_id\":\"far\",\"adapter\":\"x\"}%s]}\n",
+		    strcmp(how, "several") == 0 ? ",{\"runtime_id\":\"other\"}" : "");
+	else
+		for (int i = 0; i <= (strcmp(how, "twice") == 0); i++) {
+			if (strcmp(how, "no-id") == 0)
+				say("{");
+			else
+				say("{\"id\":%.0f,", strcmp(how, "wrong-id") == 0 ? id + 1000 : id);
+			answer(op, how, request);
+		}
+	cJSON_Delete(request);
+	if (strcmp(how, "deaf") == 0)
+		stay();
+}
+
+static void count_start(void)
+{
+	const char *file = getenv("UNRULY_STARTS");
+	FILE *out = file ? fopen(file, "a") : NULL;
+
+	if (out) {
+		fputc('.', out);
+		fclose(out);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const char *unruly_op = argc > 2 ? argv[1] : "", *how = argc > 2 ? argv[2] : "";
+	char *line = NULL;
+	size_t size = 0;
+
+	count_start();
+	while (getline(&line, &size, stdin) > 0) {
+		cJSON *request = cJSON_Parse(line);
+		const char *op = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(request, "op"));
+
+		if (!op)
+			return 2;
+		handle(op, strcmp(op, unruly_op) == 0 ? how : "", line);
+		cJSON_Delete(request);
+		if (feof(stdin))
+			break;
+	}
+	free(line);
+	return 0;
+}
