@@ -143,7 +143,10 @@ grep -oh '"\(adapter_failed\|[a-z]*_[a-z_]*_pending\)"' "$core"/*.c | tr -d '"' 
 documented "$core/berth.1.in" DIAGNOSTICS Dv | same "berth.1 describes the diagnostics of the registry"
 for dir in "$srcdir"/plugins/*/; do
 	id=$(basename "$dir")
-	cat "$dir"*.c | grep -o 'DIAGNOSTIC("[a-z0-9_]*"\|\.code = BERTH_TEXT("[a-z0-9_]*"' | cut -d '"' -f 2 >"$has"
+	# A program says what it rejects.
+	find "$dir" -type f ! -name '*.in' -exec cat {} + |
+		grep -o 'DIAGNOSTIC("[a-z0-9_]*"\|\.code = BERTH_TEXT("[a-z0-9_]*"\|rejected("[a-z0-9_]*"' |
+		cut -d '"' -f 2 >"$has"
 	documented "$dir/berth-$id.7.in" DIAGNOSTICS Dv | same "berth-$id.7 describes the diagnostics"
 done
 

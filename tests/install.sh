@@ -103,6 +103,9 @@ grep -q '^adapter_LTLIBRARIES = ' "$scratch/build/Makefile" && plugins=$n linked
 	for helper in $HELPERS; do
 		[ "$linked" = yes ] || echo "$lib/berth/adapters/$helper.so"
 		echo "$man/man7/berth-$helper.7"
+		if [ "$helper" = process ]; then
+			printf '%s\n' "$final/le/berth/berth-tmux" "$final/doc/examples/tmux.json" "$man/man7/berth-tmux.7"
+		fi
 	done
 } | LC_ALL=C sort >"$scratch/expected"
 files "$stage" >"$scratch/installed"
