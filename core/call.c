@@ -522,11 +522,15 @@ static bool lock_soon(pthread_mutex_t *lock)
 	return false;
 }
 
-/* False where somebody else is in the adapter, and this call is not to wait for him. */
+/* False where somebody else is in the adapter, or another process has to answer, and this call is not to wait for that. */
 static bool enter(struct call *call)
 {
 	pthread_mutex_t *lock = call->instance->lock;
 
+	if (call->would_waitp && call->instance->is_apart) {
+		*call->would_waitp = true;
+		return false;
+	}
 	if (!lock || (call->would_waitp && lock_soon(lock)))
 		return true;
 	if (call->would_waitp)

@@ -244,6 +244,7 @@ int instance_open(struct adapter *adapter, const char *name, const cJSON *settin
 				     open_state(instance, &open, failure);
 	if (rc < 0)
 		return rc;
+	instance->is_apart = adapter->host || strcmp(adapter->stamp.id, ISOLATION_ADAPTER) == 0;
 	*instancep = STEAL(instance);
 	return 0;
 }

@@ -27,6 +27,7 @@ struct instance {
 	void *state; /* the adapter's */
 	bool opened;
 	struct error trouble; /* why its runtime cannot serve although it has opened; "" where it can */
+	bool is_apart; /* its answers come from another process */
 	struct services services;
 	struct wire_runtime runtime;    /* as pushed by open, with defaults filled in */
 	char own_id[BERTH_ID_MAX + 1];  /* what the adapter calls it, where another runtime_id is configured */

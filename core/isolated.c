@@ -434,6 +434,9 @@ int isolated_serve(void)
 			pthread_join(lanes[i].thread, NULL);
 		if (isolated.adapter->ops.close)
 			isolated.adapter->ops.close(isolated.state);
+	} else {
+		/* Until it has been read why: an end before that would be a crash. */
+		packet_receive(lanes[0].fd, &lanes[0].packet, 0, false);
 	}
 	for (size_t i = 0; i < FRAME_LANES_MAX; i++)
 		buffer_fini(&lanes[i].record.answer);

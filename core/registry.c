@@ -8,6 +8,7 @@
 
 #include "core/registry.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -168,6 +169,110 @@ static void ask_list(struct call *call, uint64_t limit)
 	call_fini(call);
 }
 
+/* ---- Asking several at once ---- */
+
+/* What an instance has been asked before its turn: so that those that answer from another
+ * process, and perhaps do not, are waited for together and not one after the other. */
+struct early {
+	struct call call;
+	const struct request *request;
+	void (*ask)(struct early *early);
+	pthread_t thread;
+	bool asked;
+	bool found; /* the host, by ask_host */
+	struct buffer out;
+	struct diagnostics diagnostics;
+};
+
+static void *ask_early(void *data)
+{
+	struct early *early = data;
+
+	early->ask(early);
+	return NULL;
+}
+
+/* Asks those in other processes from the one at first on; one by one where there are not several. Returns what to give to
+ * wait_early, one for each instance, or NULL. */
+static struct early *ask_all_early(struct registry *registry, size_t first, enum operation operation,
+				   const struct request *request, void (*ask)(struct early *early))
+{
+	struct early *early;
+	size_t n = 0;
+
+	for (size_t i = first; i < registry->n_instances; i++)
+		n += registry->instances[i]->is_apart;
+	/* Who must not wait is stopped by the first of them. */
+	early = n > 1 && request->limit > 0 && !request->would_waitp ? calloc(registry->n_instances, sizeof *early) : NULL;
+	for (size_t i = first; early && i < registry->n_instances; i++) {
+		early[i].request = request;
+		early[i].ask = ask;
+		early[i].call = (struct call){
+			CALL_FOR(request),
+			.instance = registry->instances[i],
+			.operation = operation,
+			.out = &early[i].out,
+			.diagnostics = &early[i].diagnostics,
+			.wanted = request->limit,
+		};
+		early[i].asked = registry->instances[i]->is_apart &&
+				 pthread_create(&early[i].thread, NULL, ask_early, &early[i]) == 0;
+	}
+	return early;
+}
+
+/* Waits for the one at i; NULL where it is to be asked now. */
+static const struct early *wait_early(struct early *early, size_t i)
+{
+	if (!early || !early[i].asked)
+		return NULL;
+	pthread_join(early[i].thread, NULL);
+	early[i].asked = false;
+	return &early[i];
+}
+
+static void free_early(struct registry *registry, struct early *early)
+{
+	for (size_t i = 0; early && i < registry->n_instances; i++) {
+		if (early[i].asked)
+			pthread_join(early[i].thread, NULL);
+		buffer_fini(&early[i].out);
+		diagnostics_fini(&early[i].diagnostics);
+	}
+	free(early);
+}
+
+static void append_buffer(struct buffer *out, const struct buffer *part)
+{
+	buffer_append(out, part->data, part->len);
+	if (part->failed)
+		out->failed = true;
+}
+
+static void ask_list_early(struct early *early)
+{
+	ask_list(&early->call, early->request->limit);
+}
+
+/* Adds the items of an instance to a list, for which it may have been asked early for as many as the whole of it takes:
+ * unless that was for as many, or it had less to say than there is room for now, it is asked again. A host also says for
+ * how much it was asked. */
+static void add_items(struct call *call, uint64_t room, const struct early *answered)
+{
+	bool says_limit = call->operation == OPERATION_LIST_HOSTS;
+
+	if (!answered || (room != call->wanted && answered->call.n_pushed > 0 &&
+			  (says_limit || answered->call.n_pushed >= room))) {
+		ask_list(call, room);
+		return;
+	}
+	if (call->n_items > 0 && answered->call.n_items > 0)
+		buffer_append_char(call->out, ',');
+	append_buffer(call->out, &answered->out);
+	diagnostics_append(call->diagnostics, &answered->diagnostics);
+	call->n_items += answered->call.n_items;
+}
+
 /* ---- list_runtimes ---- */
 
 /* Writes what open pushed: the adapter has no operation of its own, or it failed. */
@@ -212,44 +317,67 @@ static void ask_runtime(struct instance *instance, const struct request *request
 	call_fini(&call);
 }
 
+static void ask_runtime_early(struct early *early)
+{
+	ask_runtime(early->call.instance, early->request, &wire_runtime_shape, &early->out, &early->diagnostics);
+}
+
 static void list_runtimes(struct registry *registry, const struct request *request, struct buffer *out)
 {
+	struct early *early = ask_all_early(registry, 0, OPERATION_RUNTIME, request, ask_runtime_early);
 	struct diagnostics all = { .n = 0 }, own = { .n = 0 };
 
 	open_list(registry, request, out);
 	for (size_t i = 0; i < registry->n_instances && i < request->limit; i++) {
+		const struct early *answered = wait_early(early, i);
+
 		if (i > 0)
 			buffer_append_char(out, ',');
-		ask_runtime(registry->instances[i], request, &wire_runtime_shape, out, &own);
+		if (answered) {
+			append_buffer(out, &answered->out);
+			diagnostics_append(&own, &answered->diagnostics);
+		} else {
+			ask_runtime(registry->instances[i], request, &wire_runtime_shape, out, &own);
+		}
 		diagnostics_append(&all, &own);
 		close_with_diagnostics(out, "", &own);
 	}
+	free_early(registry, early);
 	close_list(request, out, &all);
 }
 
 /* ---- list_hosts, list_workers ---- */
 
-static void list_items(struct registry *registry, enum operation operation, const struct request *request,
-		       struct buffer *out)
+/* Adds the items of the instances from the one at i on, behind n. */
+static void write_items(struct registry *registry, size_t i, uint64_t n, enum operation operation,
+			const struct request *request, struct buffer *out, struct diagnostics *diagnostics)
 {
-	struct diagnostics all = { .n = 0 };
-	uint64_t n = 0;
+	struct early *early = ask_all_early(registry, i, operation, request, ask_list_early);
 
-	open_list(registry, request, out);
-	for (size_t i = 0; i < registry->n_instances && n < request->limit; i++) {
+	for (; i < registry->n_instances && n < request->limit; i++) {
 		struct call call = {
 			CALL_FOR(request),
 			.instance = registry->instances[i],
 			.operation = operation,
 			.out = out,
-			.diagnostics = &all,
+			.diagnostics = diagnostics,
 			.wanted = request->limit,
 			.n_items = n,
 		};
 
-		ask_list(&call, request->limit - n);
+		add_items(&call, request->limit - n, wait_early(early, i));
 		n = call.n_items;
 	}
+	free_early(registry, early);
+}
+
+static void list_items(struct registry *registry, enum operation operation, const struct request *request,
+		       struct buffer *out)
+{
+	struct diagnostics all = { .n = 0 };
+
+	open_list(registry, request, out);
+	write_items(registry, 0, 0, operation, request, out, &all);
 	close_list(request, out, &all);
 }
 
@@ -258,30 +386,27 @@ static void list_hosts(struct registry *registry, const struct request *request,
 	list_items(registry, OPERATION_LIST_HOSTS, request, out);
 }
 
-/* Writes the workers behind one, and of the runtimes behind its own; false where it is not listed. Its runtime, the first
- * of those asked, is asked for all of its workers, and those up to that one are passed over. */
+/* Writes the workers behind one, of its runtime and then of those behind it; false where it is not listed. Its runtime is
+ * asked for all of its workers, and those up to that one are passed over. */
 static bool write_workers_after(struct registry *registry, size_t i, struct berth_text worker_id,
 				const struct request *request, struct buffer *out, struct diagnostics *diagnostics)
 {
-	uint64_t n = 0;
+	struct call call = {
+		CALL_FOR(request),
+		.instance = registry->instances[i],
+		.operation = OPERATION_LIST_WORKERS,
+		.out = out,
+		.diagnostics = diagnostics,
+		.wanted = request->limit,
+		.after_id = worker_id,
+	};
 
-	for (bool passed = false; i < registry->n_instances && n < request->limit; i++, passed = true) {
-		struct call call = {
-			CALL_FOR(request),
-			.instance = registry->instances[i],
-			.operation = OPERATION_LIST_WORKERS,
-			.out = out,
-			.diagnostics = diagnostics,
-			.wanted = request->limit,
-			.n_items = n,
-			.after_id = { passed ? NULL : worker_id.ptr, worker_id.len },
-		};
-
-		ask_list(&call, passed ? request->limit - n : UINT64_MAX);
-		n = call.n_items;
-		if (call.after_id.ptr)
-			return false;
-	}
+	if (request->limit == 0)
+		return true;
+	ask_list(&call, UINT64_MAX);
+	if (call.after_id.ptr)
+		return false;
+	write_items(registry, i + 1, call.n_items, OPERATION_LIST_WORKERS, request, out, diagnostics);
 	return true;
 }
 
@@ -358,8 +483,24 @@ static bool has_host(struct instance *instance, const struct request *request, s
 	return search.found;
 }
 
+static void ask_host_early(struct early *early)
+{
+	early->found = has_host(early->call.instance, early->request, &early->diagnostics);
+}
+
+/* As has_host, of one that may have been asked early. */
+static bool had_host(struct instance *instance, const struct request *request, const struct early *answered,
+		     struct diagnostics *diagnostics)
+{
+	if (!answered)
+		return has_host(instance, request, diagnostics);
+	diagnostics_append(diagnostics, &answered->diagnostics);
+	return answered->found;
+}
+
 static void list_workers_for_host(struct registry *registry, const struct request *request, struct buffer *out)
 {
+	struct early *early;
 	struct diagnostics all = { .n = 0 };
 	size_t mark = out->len;
 	uint64_t n = 0;
@@ -369,6 +510,7 @@ static void list_workers_for_host(struct registry *registry, const struct reques
 		write_invalid_identifier(out, "host_id", request->host_id);
 		return;
 	}
+	early = ask_all_early(registry, 0, OPERATION_LIST_HOSTS, request, ask_host_early);
 	open_list(registry, request, out);
 	for (size_t i = 0; i < registry->n_instances && !(found && n >= request->limit); i++) {
 		struct call call = {
@@ -382,12 +524,13 @@ static void list_workers_for_host(struct registry *registry, const struct reques
 			.n_items = n,
 		};
 
-		if (!has_host(registry->instances[i], request, &all))
+		if (!had_host(registry->instances[i], request, wait_early(early, i), &all))
 			continue;
 		found = true;
 		ask_list(&call, request->limit);
 		n = call.n_items;
 	}
+	free_early(registry, early);
 	if (found) {
 		close_list(request, out, &all);
 		return;

@@ -230,7 +230,8 @@ static void check_unruly(struct meanwhile *meanwhile, size_t o, size_t m)
 
 	print_message("%s: %s\n", operations[o].op, manners[m].how);
 	snprintf(arguments, sizeof arguments, ",'%s','%s'", operations[o].op, manners[m].how);
-	start(&host, arguments, strcmp(manners[m].how, "hang") == 0 ? ",'call_timeout_ms':400,'stop_timeout_ms':200" : "");
+	start(&host, arguments, strcmp(manners[m].how, "hang") == 0 ? ",'call_timeout_ms':400,'stop_timeout_ms':200" :
+								      ",'call_timeout_ms':60000");
 	host_ask(&host, "{'op':'spawn_worker','runtime_id':'embedded-worker-runtime','request':{"
 			"'intent':{'kind':'workspace_companion'},'acceptance':{'kind':'run_accepted','expected_segments':0}}}");
 	meanwhile->host = &host;
@@ -338,6 +339,73 @@ static void more_than_was_asked_is_left_out(void **state)
 	cJSON_Delete(answer);
 	answer = host_ask_json(&host, "{'op':'list_workers','limit':10000}");
 	assert_int_equal(cJSON_GetArraySize(json_at(answer, "items")), 5000);
+	cJSON_Delete(answer);
+	host_stop(&host);
+}
+
+/* All of them hang, and are waited for together: it is the last one that says so, too, and
+ * the one that answers is in its place between them. */
+static void those_that_hang_are_waited_for_together(void **state)
+{
+	static const char *const lists[][2] = {
+		{ "list_workers", WORKERS }, { "list_hosts", HOSTS }, { "list_runtimes", RUNTIMES },
+	};
+	const struct host_setup setup = { .adapters = "" };
+	enum { N = 8 };
+
+	(void)state;
+	for (size_t l = 0; l < COUNT(lists); l++) {
+		struct host host;
+		double begin;
+		cJSON *answer;
+
+		host_prepare(&host, &setup);
+		for (int i = 0; i <= N; i++)
+			host_add(&host, "near", "{'adapter':'process','runtime_id':'near-%d','options':{'command':['" TESTS_SPEAKER
+				 "','%s','hang'],'call_timeout_ms':500,'stop_timeout_ms':50}}", i,
+				 i == N / 2 ? "nothing" : lists[l][0]);
+		host_open(&host, &setup);
+		begin = now_us();
+		answer = host_ask_json(&host, "%s", lists[l][1]);
+		print_message("%d that hang, each 500 ms: %.0f ms\n", N, (now_us() - begin) / 1000);
+		assert_int_equal(cJSON_GetArraySize(json_at(answer, "diagnostics")), l == 1 ? N + 1 : N);
+		assert_int_equal(cJSON_GetArraySize(json_at(answer, "items")), l == 2 ? N + 1 : 1);
+		assert_string_equal(json_string_at(answer, l == 2 ? "items.4.runtime_id" : "items.0.runtime_id"), "near-4");
+		cJSON_Delete(answer);
+		host_stop(&host);
+	}
+}
+
+/* The limit is that of the whole list, in order, as if each were asked in its turn. */
+static void lists_of_several_are_cut_as_if_asked_in_turn(void **state)
+{
+	const struct host_setup setup = { .adapters = "" };
+	static const char *const hows[] = { "nothing", "many", "nothing", "many" };
+	struct host host;
+	cJSON *answer;
+
+	(void)state;
+	host_prepare(&host, &setup);
+	for (int i = 0; i < 4; i++)
+		host_add(&host, "near", "{'adapter':'process','runtime_id':'near-%d','options':{'command':['" TESTS_SPEAKER
+			 "','list_workers','%s']}}", i, hows[i]);
+	host_open(&host, &setup);
+	for (int limit = 0; limit < 5; limit++) {
+		answer = host_ask_json(&host, "{'op':'list_workers','limit':%d}", limit);
+		assert_int_equal(cJSON_GetArraySize(json_at(answer, "items")), limit);
+		for (int i = 0; i < limit; i++) {
+			char path[32], runtime[32];
+
+			snprintf(path, sizeof path, "items.%d.runtime_id", i);
+			snprintf(runtime, sizeof runtime, "near-%d", i > 0);
+			assert_string_equal(json_string_at(answer, path), runtime);
+		}
+		cJSON_Delete(answer);
+	}
+	answer = host_ask_json(&host, "{'op':'list_workers','limit':5003}");
+	assert_int_equal(cJSON_GetArraySize(json_at(answer, "items")), 5003);
+	assert_string_equal(json_string_at(answer, "items.5001.runtime_id"), "near-2");
+	assert_string_equal(json_string_at(answer, "items.5002.runtime_id"), "near-3");
 	cJSON_Delete(answer);
 	host_stop(&host);
 }
@@ -648,6 +716,8 @@ int main(void)
 		cmocka_unit_test(whatever_a_child_does_the_others_are_served),
 		cmocka_unit_test(what_cannot_be_used_fails_the_call_alone),
 		cmocka_unit_test(more_than_was_asked_is_left_out),
+		cmocka_unit_test(those_that_hang_are_waited_for_together),
+		cmocka_unit_test(lists_of_several_are_cut_as_if_asked_in_turn),
 		cmocka_unit_test(a_late_answer_is_nobodys),
 		cmocka_unit_test(answers_may_come_in_any_order),
 		cmocka_unit_test(an_answer_given_twice_ends_the_child),

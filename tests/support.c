@@ -29,33 +29,53 @@ static const char *or_else(const char *value, const char *otherwise)
 	return value ? value : otherwise;
 }
 
+static void put_json(cJSON *settings, const char *key, const char *text)
+{
+	cJSON *value = cJSON_Parse(text);
+
+	assert_non_null(value);
+	assert_int_equal(settings_put(settings, key, value, "test"), 0);
+	cJSON_Delete(value);
+}
+
 /* Every instance in a process of its own, if BERTH_TEST_ISOLATED says so. */
 static void isolate(struct dropin *dropin)
 {
-	cJSON *yes = cJSON_CreateTrue(), *environment = cJSON_Parse("{\"BERTH_FIXTURE_FILE\":true}");
-
-	assert_true(yes && environment);
-	if (getenv("BERTH_TEST_ISOLATED")) {
-		assert_int_equal(settings_put(dropin->settings, "isolate", yes, "test"), 0);
-		assert_int_equal(settings_put(dropin->settings, "isolation.environment", environment, "test"), 0);
-	}
-	cJSON_Delete(yes);
-	cJSON_Delete(environment);
+	if (!getenv("BERTH_TEST_ISOLATED"))
+		return;
+	put_json(dropin->settings, "isolate", "true");
+	put_json(dropin->settings, "isolation.environment", "{\"BERTH_FIXTURE_FILE\":true}");
+#ifdef __SANITIZE_ADDRESS__
+	/* To find leaks, a process looks into itself. */
+	put_json(dropin->settings, "isolation.confined", "false");
+#endif
 }
 
-/* The JSON that a text is with ' for ". */
-static cJSON *parse(const char *text)
+/* Makes ' to ". */
+static char *quote(char *text)
 {
-	CLEANUP_FREE char *copy = strdup(text);
-	cJSON *json;
-
-	assert_non_null(copy);
-	for (char *p = copy; *p; p++)
+	for (char *p = text; *p; p++)
 		if (*p == '\'')
 			*p = '"';
-	json = cJSON_Parse(copy);
+	return text;
+}
+
+/* printf with ' made to ". */
+__attribute__((format(printf, 1, 0)))
+static char *quoted(const char *format, va_list args)
+{
+	char *line;
+
+	assert_true(vasprintf(&line, format, args) >= 0);
+	return quote(line);
+}
+
+static cJSON *parse(const char *text)
+{
+	cJSON *json = cJSON_Parse(text);
+
 	if (!json)
-		fail_msg("no JSON: %s", copy);
+		fail_msg("no JSON: %s", text);
 	return json;
 }
 
@@ -87,7 +107,7 @@ void host_add(struct host *host, const char *name, const char *format, ...)
 	cJSON *json;
 
 	va_start(args, format);
-	assert_true(vasprintf(&text, format, args) >= 0);
+	text = quoted(format, args);
 	va_end(args);
 	json = parse(text);
 	assert_int_equal(dropin_make(name, "test", &dropin), 0);
@@ -131,7 +151,8 @@ void host_prepare(struct host *host, const struct host_setup *setup)
 		assert_non_null(name);
 		assert_int_equal(dropin_make(name, "test", &dropin), 0);
 		if (setup->options && strcmp(name, "embedded") == 0) {
-			cJSON *options = parse(setup->options);
+			CLEANUP_FREE char *text = quote(strdup(setup->options));
+			cJSON *options = parse(text);
 
 			put_settings(dropin.settings, options, "options.");
 			cJSON_Delete(options);

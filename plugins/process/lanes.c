@@ -158,8 +158,7 @@ static bool is_same_runtime(struct lanes *lanes, const struct lane_answer *answe
 	uint32_t kind;
 	bool same = false;
 
-	lanes_opening(lanes, &first);
-	if (room && frame_take(&first.pushes, &kind, sizeof kind) && kind == FRAME_KIND_RUNTIME &&
+	if (room && lanes_opening(lanes, &first) && frame_take(&first.pushes, &kind, sizeof kind) && kind == FRAME_KIND_RUNTIME &&
 	    frame_read(&first.pushes, FRAME_KIND_RUNTIME, &a, room)) {
 		struct frame_reader r = answer->pushes;
 
@@ -271,10 +270,10 @@ const struct speech lanes_speech = {
 
 /* ---- For those who call ---- */
 
-void lanes_opening(const struct lanes *lanes, struct lane_answer *answer)
+bool lanes_opening(const struct lanes *lanes, struct lane_answer *answer)
 {
-	*answer = (struct lane_answer){ .returned = -EIO };
-	read_head(lanes->opening.data, lanes->opening.len, answer);
+	*answer = (struct lane_answer){ .lane = NULL };
+	return lanes->opening.len > 0 && read_head(lanes->opening.data, lanes->opening.len, answer) == 0;
 }
 
 /* A lane that nobody uses and no answer is due on; the hottest comes first. */

@@ -32,7 +32,8 @@ int lanes_ask(struct lanes *lanes, enum frame_operation operation, const void *r
 	      uint64_t deadline_ns, struct lane_answer *answer, struct trouble *trouble);
 void lanes_give_back(struct lanes *lanes, struct lane_answer *answer);
 
-/* The answer to FRAME_OPEN of the first life, until lanes_free. */
-void lanes_opening(const struct lanes *lanes, struct lane_answer *answer);
+/* The answer to FRAME_OPEN of the first life, until lanes_free. False where there was none,
+ * which is known once that life is ready or has ended. */
+bool lanes_opening(const struct lanes *lanes, struct lane_answer *answer);
 
 #endif

@@ -24,7 +24,7 @@ struct process {
 	struct lanes *lanes;
 	uint64_t call_ns;
 	char wanted[BERTH_ID_MAX + 1];
-	char label[64];
+	char label[64], own_id[BERTH_ID_MAX + 1];
 	pthread_mutex_t lock;
 	struct far_runtime far; /* as the last hello has it */
 };
@@ -70,12 +70,10 @@ static void known_runtime(const struct process *process, struct frame_room *room
 	struct lane_answer opening;
 	uint32_t kind;
 
-	if (process->lanes) {
-		lanes_opening(process->lanes, &opening);
-		if (frame_take(&opening.pushes, &kind, sizeof kind) && kind == FRAME_KIND_RUNTIME &&
-		    frame_read(&opening.pushes, FRAME_KIND_RUNTIME, runtime, room))
-			return;
-	}
+	if (process->lanes && lanes_opening(process->lanes, &opening) &&
+	    frame_take(&opening.pushes, &kind, sizeof kind) && kind == FRAME_KIND_RUNTIME &&
+	    frame_read(&opening.pushes, FRAME_KIND_RUNTIME, runtime, room))
+		return;
 	*runtime = (struct berth_runtime){
 		.size = sizeof *runtime,
 		.label = berth_text(process->label),
@@ -95,7 +93,7 @@ static int push_unavailable(const struct process *process, struct berth_call *ca
 
 	known_runtime(process, &room, &runtime);
 	if (process->lines)
-		runtime.runtime_id = berth_text(process->far.own_id);
+		runtime.runtime_id = berth_text(process->own_id);
 	runtime.status = unavailable;
 	runtime.can = 0;
 	runtime.diagnostics = diagnostic;
@@ -399,9 +397,9 @@ static int open_isolated(struct process *process, struct berth_call *call, struc
 	if (rc < 0)
 		return rc;
 	lanes_set_child(process->lanes, process->child);
-	if (!child_ready(process->child, 0, &trouble))
+	child_ready(process->child, 0, &trouble);
+	if (!lanes_opening(process->lanes, &opening))
 		return call->sink->fail(call, -EIO, "%s", trouble.text);
-	lanes_opening(process->lanes, &opening);
 	return replay(call, &opening);
 }
 
@@ -418,7 +416,8 @@ static int open_command(struct process *process, struct berth_call *call, struct
 	int rc;
 
 	snprintf(process->wanted, sizeof process->wanted, "%s", wishes->runtime);
-	snprintf(process->far.own_id, sizeof process->far.own_id, "%.*s", (int)id.len, id.ptr);
+	snprintf(process->own_id, sizeof process->own_id, "%.*s", (int)id.len, id.ptr);
+	memcpy(process->far.own_id, process->own_id, sizeof process->own_id);
 	snprintf(process->label, sizeof process->label, "%s", base ? base + 1 : wishes->command[0]);
 	process->lines = lines_new(call->services, greeted, process);
 	if (!process->lines)
