@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -52,6 +53,9 @@ struct bench {
 	int pods_fd;
 	char names[MANY][32], paths[MANY][48]; /* of the records, in byte order */
 	struct inventory inventory;
+	struct registry inside, apart; /* views of it, with one instance each */
+	pid_t echo;                    /* a process that sends back what it receives */
+	int echo_fd;
 	const struct row *row;
 	struct buffer scratch, answer, copy;
 	struct child child, other;
@@ -65,6 +69,8 @@ struct row {
 	const char *begins;                  /* how the answer has to begin; NULL: there is none */
 	size_t n_items;                      /* workers or transcript items that it has to have */
 	bool no_records;                     /* the host is not to have any */
+	bool isolated;                       /* the host has embedded twice, once in a process of its own */
+	bool spread;                         /* over all processors */
 	void (*set_up)(struct bench *bench); /* once */
 	void (*before)(struct bench *bench); /* before each sample, not timed */
 	void (*own)(struct bench *bench);
@@ -157,6 +163,32 @@ static void make_records(struct bench *bench)
 
 /* ---- A host in this process ---- */
 
+static void put(struct dropin *dropin, const char *key, cJSON *value)
+{
+	need(value && settings_put(dropin->settings, key, value, "built-in") == 0, key);
+	cJSON_Delete(value);
+}
+
+static void add_instances(struct bench *bench)
+{
+	struct inventory *inventory = &bench->inventory;
+	const char *const two[] = { "embedded", "apart", NULL };
+	const char *const *names = bench->row->isolated ? two : inventory_default_names;
+
+	inventory->program = bench->program;
+	for (size_t i = 0; names[i]; i++) {
+		struct dropin dropin;
+
+		need(dropin_make(names[i], "built-in", &dropin) == 0, "an adapter");
+		if (strcmp(names[i], "apart") == 0) {
+			put(&dropin, "adapter", cJSON_CreateString("embedded"));
+			put(&dropin, "runtime_id", cJSON_CreateString("apart"));
+			put(&dropin, "isolate", cJSON_CreateTrue());
+		}
+		need(inventory_add(inventory, &dropin) == 0 && inventory_require(inventory, names[i]) == 0, "an adapter");
+	}
+}
+
 static void restart_host(struct bench *bench)
 {
 	struct inventory *inventory = &bench->inventory;
@@ -173,17 +205,13 @@ static void restart_host(struct bench *bench)
 	if (loader_init(&inventory->loader, &error) < 0 ||
 	    loader_add_dir(&inventory->loader, bench->adapter_dir, &error) < 0)
 		errx(1, "%s", error.text);
-	for (size_t i = 0; inventory_default_names[i]; i++) {
-		struct dropin dropin;
-
-		need(dropin_make(inventory_default_names[i], "built-in", &dropin) == 0 &&
-		     inventory_add(inventory, &dropin) == 0 &&
-		     inventory_require(inventory, inventory_default_names[i]) == 0, "an adapter");
-	}
+	add_instances(bench);
 	if (inventory_start(inventory, &workspace) > 0) {
 		inventory_log_failures(inventory);
 		exit(1);
 	}
+	bench->inside = (struct registry){ inventory->registry.instances, 1, 0 };
+	bench->apart = (struct registry){ inventory->registry.instances + 1, 1, 0 };
 }
 
 static void ask_line(struct bench *bench, const char *line)
@@ -212,6 +240,78 @@ static void ask(struct bench *bench)
 	"\"content\":\"" TEXT_50 TEXT_50 TEXT_50 TEXT_50 "\"}}"
 #define LINE_TRANSCRIPT \
 	"{\"op\":\"transcript\"," EMBEDDED ",\"worker_id\":\"worker-00000001\",\"start\":5000,\"limit\":100}"
+
+#define APART "\"runtime_id\":\"apart\""
+#define LOOK_UP_IN(runtime) "{\"op\":\"worker\"," runtime ",\"worker_id\":\"worker-00000001\"}"
+#define SPAWN_APART                                                                                           \
+	"{\"op\":\"spawn_worker\"," APART ",\"request\":{\"intent\":{\"kind\":\"workspace_companion\"},"     \
+	"\"acceptance\":{\"kind\":\"run_accepted\",\"expected_segments\":0}}}"
+
+static void ask_one(struct bench *bench, struct registry *registry, const char *line, struct buffer *answer)
+{
+	buffer_cut(answer, 0);
+	batch_answer(registry, berth_text(line), &bench->scratch, answer);
+}
+
+static void ask_apart(struct bench *bench)
+{
+	ask_one(bench, &bench->apart, bench->row->line, &bench->answer);
+}
+
+static void list_inside(struct bench *bench)
+{
+	ask_one(bench, &bench->inside, bench->row->line, &bench->copy);
+}
+
+/* As much as the question and the answer of the isolated one have. */
+static void echo(struct bench *bench)
+{
+	char text[256] = { 0 };
+
+	need(write(bench->echo_fd, text, 64) == 64 && read(bench->echo_fd, text, sizeof text) == sizeof text, "an echo");
+}
+
+static void look_up_inside_and_echo(struct bench *bench)
+{
+	ask_one(bench, &bench->inside, LOOK_UP_IN(EMBEDDED), &bench->copy);
+	echo(bench);
+}
+
+static void start_echo(struct bench *bench)
+{
+	int pair[2];
+	char text[256] = { 0 };
+
+	need(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0, "a socketpair");
+	bench->echo = fork();
+	need(bench->echo >= 0, "fork");
+	if (bench->echo == 0) {
+		close(pair[0]);
+		while (read(pair[1], text, sizeof text) > 0 && write(pair[1], text, sizeof text) > 0)
+			continue;
+		_exit(0);
+	}
+	close(pair[1]);
+	bench->echo_fd = pair[0];
+}
+
+static void end_echo(struct bench *bench)
+{
+	if (bench->echo <= 0)
+		return;
+	close(bench->echo_fd);
+	need(waitpid(bench->echo, NULL, 0) == bench->echo, "waitpid");
+	bench->echo = 0;
+}
+
+static void spawn_both(struct bench *bench)
+{
+	for (size_t i = 0; i < (bench->row->n_items > 1 ? MANY : 1); i++) {
+		ask_line(bench, LINE_SPAWN);
+		ask_line(bench, SPAWN_APART);
+	}
+	start_echo(bench);
+}
 
 static void spawn_workers(struct bench *bench)
 {
@@ -407,6 +507,7 @@ static void talk_to_echo(struct bench *bench)
 #define ANSWER(request, start, items) .line = (request), .begins = (start), .n_items = (items)
 #define FILES .own = ask, .floor = touch_files
 #define COPY "request and answer copied", .own = ask, .floor = copy_bytes
+#define ISOLATED .isolated = true, .no_records = true, .set_up = spawn_both
 #define BATCH "an echo process, the same sizes", .set_up = start_batch, .own = talk_to_berth, .floor = talk_to_echo, \
 	.n_samples = 60, .n_inner = 100
 
@@ -434,6 +535,14 @@ static const struct row rows[] = {
 	  .n_samples = 100, .n_inner = 100 },
 	{ "embedded: list 10,000 workers", COPY, ANSWER(LIST(10000), WORKERS, 10000), .set_up = spawn_workers,
 	  .no_records = true, .n_samples = 60, .n_inner = 1 },
+	{ "isolated: look up 1 worker", "in process, and a bare socketpair", ANSWER(LOOK_UP_IN(APART), WORKER, 1),
+	  ISOLATED, .own = ask_apart, .floor = look_up_inside_and_echo, .n_samples = 60, .n_inner = 1000 },
+	{ "again, over all processors", "in process, and a bare socketpair", ANSWER(LOOK_UP_IN(APART), WORKER, 1),
+	  ISOLATED, .spread = true, .own = ask_apart, .floor = look_up_inside_and_echo, .n_samples = 60, .n_inner = 200 },
+	{ "isolated: list 10,000 workers", "in process", ANSWER(LIST(10000), WORKERS, 10000), ISOLATED,
+	  .own = ask_apart, .floor = list_inside, .n_samples = 60, .n_inner = 1 },
+	{ "again, over all processors", "in process", ANSWER(LIST(10000), WORKERS, 10000), ISOLATED, .spread = true,
+	  .own = ask_apart, .floor = list_inside, .n_samples = 60, .n_inner = 1 },
 	{ "identifier from 25 bytes", "SHA-256 of 25 bytes, context kept", .own = generate_identifier,
 	  .floor = digest_one, .n_samples = 100, .n_inner = 1000 },
 	{ "batch: list_runtimes", BATCH, ANSWER(LINE_RUNTIMES, RUNTIMES, 0) },
@@ -441,6 +550,29 @@ static const struct row rows[] = {
 	{ "batch: input of 200 bytes", BATCH, ANSWER(LINE_INPUT, ACCEPTED, 0) },
 	{ "batch: 100 of 10,000 items", BATCH, ANSWER(LINE_TRANSCRIPT, ACCEPTED, 100) },
 };
+
+/* ---- Processors ---- */
+
+/* One processor: what is asked and what answers then always take turns alike. */
+static void pin(void)
+{
+	int cpu = sched_getcpu();
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET((size_t)(cpu < 0 ? 0 : cpu), &set);
+	if (sched_setaffinity(0, sizeof set, &set) < 0)
+		fprintf(stderr, "bench: cannot be kept to one processor: %s\n", strerror(errno));
+}
+
+/* All that there are. */
+static void spread(void)
+{
+	cpu_set_t set;
+
+	memset(&set, 0xff, sizeof set);
+	sched_setaffinity(0, sizeof set, &set);
+}
 
 /* ---- Measuring ---- */
 
@@ -511,6 +643,8 @@ static void run_row(struct bench *bench, const struct row *row)
 	unsigned n = bench->quick ? row->n_samples / QUICK : row->n_samples;
 
 	bench->row = row;
+	if (row->spread)
+		spread();
 	restart_host(bench);
 	if (row->set_up)
 		row->set_up(bench);
@@ -526,6 +660,9 @@ static void run_row(struct bench *bench, const struct row *row)
 	}
 	end_child(&bench->child);
 	end_child(&bench->other);
+	end_echo(bench);
+	if (row->spread)
+		pin();
 	own[0] = median(own, n);
 	floor[0] = median(floor, n);
 	printf("%-33s", row->name);
@@ -551,22 +688,11 @@ static void print_machine(void)
 	       strstr(__VERSION__, "lang") ? "" : "GCC ", __VERSION__);
 }
 
-/* One processor: what is asked and what answers then always take turns alike. */
-static void pin(void)
-{
-	int cpu = sched_getcpu();
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET((size_t)(cpu < 0 ? 0 : cpu), &set);
-	if (sched_setaffinity(0, sizeof set, &set) < 0)
-		fprintf(stderr, "bench: cannot be kept to one processor: %s\n", strerror(errno));
-}
-
 static int run_rows(struct bench *bench)
 {
 	if (!bench->program || !bench->adapter_dir || !bench->floor)
 		errx(1, "usage: bench --program PATH --adapter-dir DIR --floor PATH [--quick]");
+	need((bench->program = realpath(bench->program, NULL)) != NULL, "--program");
 	signal(SIGPIPE, SIG_IGN);
 	pin();
 	atexit(remove_records);

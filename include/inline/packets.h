@@ -195,8 +195,8 @@ static inline int packet_take(int fd, struct packet *packet, int flags)
 	return packet_map(packet, file);
 }
 
-/* Receives one packet up to the deadline, 0: for ever; with spin, looks for it a while
- * before it sleeps. As packet_take, and -ETIMEDOUT. */
+/* Receives one packet up to the deadline, 0: as long as the socket waits by itself; with
+ * spin, looks for it a while before it sleeps. As packet_take, and -ETIMEDOUT. */
 static inline int packet_receive(int fd, struct packet *packet, uint64_t deadline_ns, bool spin)
 {
 	uint64_t until = spin ? packet_now_ns() + PACKET_SPIN_NS : 0;
@@ -204,8 +204,10 @@ static inline int packet_receive(int fd, struct packet *packet, uint64_t deadlin
 
 	while (spin && (rc = packet_take(fd, packet, MSG_DONTWAIT)) == -EAGAIN && packet_now_ns() < until)
 		sched_yield();
-	if (rc == -EAGAIN && deadline_ns == 0)
+	if (rc == -EAGAIN && deadline_ns == 0) {
 		rc = packet_take(fd, packet, 0);
+		return rc == -EAGAIN ? -ETIMEDOUT : rc;
+	}
 	while (rc == -EAGAIN) {
 		rc = packet_wait(fd, POLLIN, deadline_ns);
 		if (rc == 0)

@@ -26,6 +26,7 @@ struct lanes {
 	const struct berth_services *services;
 	struct child *child;
 	struct bytes start;
+	uint64_t timeout_ns;
 	int plugin_fd;
 	bool spin;
 
@@ -54,7 +55,8 @@ void lanes_free(struct lanes *lanes)
 	free(lanes);
 }
 
-struct lanes *lanes_new(const struct berth_services *services, struct berth_text start, const struct frame_start *head)
+struct lanes *lanes_new(const struct berth_services *services, struct berth_text start, const struct frame_start *head,
+			uint64_t timeout_ns)
 {
 	const struct frame_question question = { .version = FRAMES_VERSION, .operation = FRAME_OPEN };
 	struct lanes *lanes = calloc(1, sizeof *lanes);
@@ -63,6 +65,7 @@ struct lanes *lanes_new(const struct berth_services *services, struct berth_text
 	if (!lanes)
 		return NULL;
 	lanes->services = services;
+	lanes->timeout_ns = timeout_ns;
 	lanes->plugin_fd = head->fd == FRAME_LINKED_IN ? -1 : (int)head->fd;
 	lanes->spin = packet_may_spin();
 	lanes->n = head->lanes < 1 || head->lanes > FRAME_LANES_MAX ? 1 : (size_t)head->lanes;
@@ -90,6 +93,10 @@ void lanes_set_child(struct lanes *lanes, struct child *child)
 static int lanes_connect(void *speaker, uint64_t life, int null_fd, int error_fd, struct child_ends *ends)
 {
 	struct lanes *lanes = speaker;
+	/* A wait that the socket ends itself is a system call less than one with a poll. */
+	const struct timeval timeout = {
+		(time_t)(lanes->timeout_ns / 1000000000), (suseconds_t)(lanes->timeout_ns % 1000000000 / 1000),
+	};
 	int rc = 0;
 
 	*ends = (struct child_ends){ .fds = { null_fd, error_fd, error_fd, null_fd }, .n = FRAME_LANE_FD };
@@ -106,6 +113,8 @@ static int lanes_connect(void *speaker, uint64_t life, int null_fd, int error_fd
 		if (rc < 0)
 			break;
 		lanes->lanes[i].fd = pair[0];
+		if (setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout) < 0)
+			rc = -errno;
 		lanes->lanes[i].late_ns = 0;
 		ends->fds[ends->n++] = pair[1];
 	}
@@ -355,8 +364,9 @@ static bool write_question(struct lane *lane, enum frame_operation operation, co
 	return true;
 }
 
-/* Sends the question and waits for its answer. */
-static int talk(struct lanes *lanes, struct lane *lane, uint64_t deadline_ns, struct lane_answer *answer, bool *sentp)
+/* Sends the question and waits for its answer. has_all: the deadline is a whole timeout away. */
+static int talk(struct lanes *lanes, struct lane *lane, uint64_t deadline_ns, bool has_all, struct lane_answer *answer,
+		bool *sentp)
 {
 	int rc = packet_send(lane->fd, lane->question.data, lane->question.len, deadline_ns);
 
@@ -365,7 +375,7 @@ static int talk(struct lanes *lanes, struct lane *lane, uint64_t deadline_ns, st
 	if (lane->question.size > PACKET_MAX)
 		bytes_fini(&lane->question);
 	if (rc == 0)
-		rc = packet_receive(lane->fd, lane->packet, deadline_ns, lanes->spin);
+		rc = packet_receive(lane->fd, lane->packet, has_all ? 0 : deadline_ns, lanes->spin);
 	if (rc == 0 && read_head(lane->packet->data, lane->packet->len, answer) < 0) {
 		packet_drop(lane->packet);
 		rc = -EPROTO;
@@ -373,26 +383,27 @@ static int talk(struct lanes *lanes, struct lane *lane, uint64_t deadline_ns, st
 	return rc;
 }
 
-int lanes_ask(struct lanes *lanes, enum frame_operation operation, const void *request, uint64_t timeout_ns,
-	      uint64_t deadline_ns, struct lane_answer *answer, struct trouble *trouble)
+int lanes_ask(struct lanes *lanes, enum frame_operation operation, const void *request, uint64_t deadline_ns,
+	      struct lane_answer *answer, struct trouble *trouble)
 {
 	struct lane *lane = NULL;
 	uint64_t life, until;
-	bool sent;
+	bool sent = false, has_all;
 	int rc;
 
 	do {
 		life = child_ready(lanes->child, deadline_ns, trouble);
 		if (!life)
 			return -1;
-		until = packet_now_ns() + timeout_ns;
-		if (deadline_ns && deadline_ns < until)
+		until = packet_now_ns() + lanes->timeout_ns;
+		has_all = !deadline_ns || until <= deadline_ns;
+		if (!has_all)
 			until = deadline_ns;
 		rc = take_lane(lanes, life, until, &lane, trouble);
 	} while (rc > 0);
 	if (rc < 0)
 		return -1;
-	rc = write_question(lane, operation, request, until) ? talk(lanes, lane, until, answer, &sent) : -ENOMEM;
+	rc = write_question(lane, operation, request, until) ? talk(lanes, lane, until, has_all, answer, &sent) : -ENOMEM;
 	if (rc == 0) {
 		answer->lane = lane;
 		return 0;
@@ -409,7 +420,7 @@ int lanes_ask(struct lanes *lanes, enum frame_operation operation, const void *r
 	}
 	if (rc == -ETIMEDOUT)
 		trouble_set(trouble, TROUBLE_TIMEOUT, "the process did not answer within %llu ms",
-			    (unsigned long long)(timeout_ns / 1000000));
+			    (unsigned long long)(lanes->timeout_ns / 1000000));
 	else
 		trouble_set(trouble, TROUBLE_BROKEN, "the request could not be sent: %s", strerror(-rc));
 	trouble->sent = rc == -ETIMEDOUT && sent;

@@ -11,9 +11,10 @@ struct lanes;
 
 extern const struct speech lanes_speech;
 
-/* start: as struct frame_start and the request of FRAME_OPEN are written; copied. NULL: no
+/* timeout_ns: how long a call may take. start: as struct frame_start and the request of FRAME_OPEN are written; copied. NULL: no
  * memory. */
-struct lanes *lanes_new(const struct berth_services *services, struct berth_text start, const struct frame_start *head);
+struct lanes *lanes_new(const struct berth_services *services, struct berth_text start, const struct frame_start *head,
+			uint64_t timeout_ns);
 void lanes_free(struct lanes *lanes);
 
 /* Whom the calls go to; once, before the first. */
@@ -26,10 +27,10 @@ struct lane_answer {
 	struct frame_reader pushes;
 };
 
-/* Asks the child, which has timeout_ns for it, and no longer than up to deadline_ns, 0: none. 0, and the
- * answer is to be given back; or -1 with the trouble. [any thread] */
-int lanes_ask(struct lanes *lanes, enum frame_operation operation, const void *request, uint64_t timeout_ns,
-	      uint64_t deadline_ns, struct lane_answer *answer, struct trouble *trouble);
+/* Asks the child, up to deadline_ns at the longest; 0: none. 0, and the answer is to be
+ * given back; or -1 with the trouble. [any thread] */
+int lanes_ask(struct lanes *lanes, enum frame_operation operation, const void *request, uint64_t deadline_ns,
+	      struct lane_answer *answer, struct trouble *trouble);
 void lanes_give_back(struct lanes *lanes, struct lane_answer *answer);
 
 /* The answer to FRAME_OPEN of the first life, until lanes_free. False where there was none,

@@ -196,7 +196,7 @@ static int ask_in_frames(struct process *process, struct berth_call *call, enum 
 	struct lane_answer answer;
 	int rc;
 
-	if (lanes_ask(process->lanes, operation, request, process->call_ns, call->deadline_ns, &answer, &trouble) < 0)
+	if (lanes_ask(process->lanes, operation, request, call->deadline_ns, &answer, &trouble) < 0)
 		return answer_trouble(process, call, operation, &trouble);
 	rc = replay(call, &answer);
 	lanes_give_back(process->lanes, &answer);
@@ -382,7 +382,7 @@ static int open_isolated(struct process *process, struct berth_call *call, struc
 	if (!frame_read(&r, FRAME_KIND_START, &start, NULL) || !start.program.ptr)
 		return call->sink->fail(call, -EINVAL, "option isolated: it is for the key isolate alone");
 	program = strndup(start.program.ptr, start.program.len);
-	process->lanes = lanes_new(call->services, wishes->isolated, &start);
+	process->lanes = lanes_new(call->services, wishes->isolated, &start, wishes->call_ns);
 	if (!program || !process->lanes) {
 		free(program);
 		return call->sink->fail(call, -ENOMEM, "no memory");
