@@ -15,7 +15,8 @@ scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-package-XXXXXX") || exit 1
 trap 'rm -rf "$scratch"' EXIT
 failed=0
 adapters="embedded local-pod remote-reserved"
-packages="berth berth-adapter-embedded berth-adapter-local-pod berth-adapter-remote-reserved berth-dev berth-server"
+packages="berth berth-adapter-embedded berth-adapter-local-pod berth-adapter-process berth-adapter-remote-reserved
+	berth-adapter-tmux berth-dev berth-server"
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 unset MAKEFLAGS MFLAGS MAKELEVEL
 # The program is asked without what the tests of a build tree set.
@@ -135,6 +136,10 @@ sed 's/^/berth-dev /' >>"$scratch/expected" <<END
 ./usr/share/man/man7/berth-adapter.7.gz
 END
 cat >>"$scratch/expected" <<END
+berth-adapter-process ./usr/lib/$triplet/berth/adapters/process.so
+berth-adapter-process ./usr/share/man/man7/berth-process.7.gz
+berth-adapter-tmux ./usr/libexec/berth/berth-tmux
+berth-adapter-tmux ./usr/share/man/man7/berth-tmux.7.gz
 berth-server ./lib/systemd/system/berth.service
 berth-server ./lib/systemd/system/berth.socket
 berth-server ./usr/lib/sysusers.d/berth-server.conf

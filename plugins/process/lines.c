@@ -319,7 +319,9 @@ static int take_lines(struct lines *lines, struct trouble *trouble)
 	}
 	if (rc < 0)
 		return rc;
-	memmove(in->data, in->data + done, in->len - done);
+	/* Not for each piece of a long line. */
+	if (done > 0)
+		memmove(in->data, in->data + done, in->len - done);
 	in->len -= done;
 	lines->searched = rc > 0 ? 0 : in->len;
 	/* What was needed for a long line is not kept. */
