@@ -144,7 +144,7 @@ documented "$core/berth.1.in" DIAGNOSTICS Dv | same "berth.1 describes the diagn
 for dir in "$srcdir"/plugins/*/; do
 	id=$(basename "$dir")
 	# A program says what it rejects.
-	find "$dir" -type f ! -name '*.in' -exec cat {} + |
+	find "$dir" -type f \( -name '*.c' -o ! -name '*.*' \) -exec cat {} + |
 		grep -o 'DIAGNOSTIC("[a-z0-9_]*"\|\.code = BERTH_TEXT("[a-z0-9_]*"\|rejected("[a-z0-9_]*"' |
 		cut -d '"' -f 2 >"$has"
 	documented "$dir/berth-$id.7.in" DIAGNOSTICS Dv | same "berth-$id.7 describes the diagnostics"
