@@ -57,6 +57,7 @@ struct lane {
 		struct berth_stop_request stop;
 		struct berth_input_request input;
 		struct berth_transcript_request transcript;
+		struct berth_events_request events;
 	} request;
 };
 
@@ -141,6 +142,17 @@ static int sink_transcript_item(struct berth_call *call, const struct berth_tran
 	return is_full(record);
 }
 
+static int sink_event(struct berth_call *call, const struct berth_event *pushed)
+{
+	struct record *record = (struct record *)call;
+
+	if (is_full(record))
+		return 1;
+	record->n_pushed++;
+	APPEND(record, FRAME_KIND_EVENT, berth_event, pushed);
+	return is_full(record);
+}
+
 static int sink_connect_point(struct berth_call *call, const struct berth_connect_point *pushed)
 {
 	APPEND((struct record *)call, FRAME_KIND_CONNECT_POINT, berth_connect_point, pushed);
@@ -192,6 +204,7 @@ static const struct berth_sink sink = {
 	.diagnostic = sink_diagnostic,
 	.fail = sink_fail,
 	.cancelled = sink_cancelled,
+	.event = sink_event,
 };
 
 /* ---- The log: lines on standard error with their urgency, for the host's log ---- */
@@ -253,6 +266,8 @@ static int invoke(struct lane *lane)
 		return INVOKE(transcript, transcript);
 	case FRAME_CONNECT_POINTS:
 		return INVOKE(connect_points, worker);
+	case FRAME_READ_EVENTS:
+		return INVOKE(read_events, events);
 	case N_FRAME_OPERATIONS:
 		break;
 	}
@@ -268,6 +283,8 @@ static uint64_t asked(const struct lane *lane)
 		return lane->request.list.limit;
 	case FRAME_TRANSCRIPT:
 		return lane->request.transcript.limit;
+	case FRAME_READ_EVENTS:
+		return lane->request.events.limit;
 	default:
 		return UINT64_MAX;
 	}

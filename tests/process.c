@@ -60,12 +60,13 @@ static void ask_until(struct host *host, const char *request, const char *text)
 #define INPUT "{'op':'send_input'," WHERE ",'request':{'content':'Ahoy \\u0001 \\u20ac'}}"
 #define TRANSCRIPT "{'op':'transcript'," WHERE ",'start':0,'limit':1}"
 #define POINTS "{'op':'connect_points'," WHERE "}"
+#define EVENTS(more) "{'op':'read_events','runtime_id':'near'" more "}"
 
 /* ---- A program that speaks well ---- */
 
 #define FAR_CAPABILITIES(list, max)                                                                            \
 	"{'can_list_hosts':false,'can_list_workers':" list ",'can_get_worker':false,'can_spawn_worker':false," \
-	"'can_stop_worker':false,'can_accept_input':false,'can_stream_events':false,"                          \
+	"'can_stop_worker':false,'can_accept_input':false,'can_stream_events':" list ","                       \
 	"'can_read_bounded_transcript':false,'has_workspace_fs':false,'has_shell':false,'has_git':false,"      \
 	"'supports_worktrees':false,'supports_backend_internal_tools':false,"                                  \
 	CAPABILITIES_END("not_applicable", "none", max)
@@ -106,6 +107,20 @@ static void a_program_is_presented_as_it_presents_itself(void **state)
 		  "{'state':'accepted'," WHERE ",'start':0,'limit':1,'total_items':2,'next_start':1,"
 		  "'items':[{'sequence':1,'role':'user','content':'Ahoy','event_id':1}],'diagnostics':[]}" },
 		{ "connect points", POINTS, "{'items':[{'kind':'door','status':'open','diagnostics':[]}],'diagnostics':[]}" },
+		{ "events, from the first on", EVENTS(",'limit':1"),
+		  "{'state':'accepted','runtime_id':'near','limit':1,'next_cursor':'1\\\\\\'','more':true,'items':[{'event_id':1,"
+		  "'kind':'runtime_started','occurred_at':null,'worker_id':null,'transcript_sequence':null,"
+		  "'cursor':'1\\\\\\''}],'diagnostics':[]}" },
+		{ "events behind one, whose cursor comes back as it went", EVENTS(",'limit':1,'cursor':'1\\\\\\''"),
+		  "{'state':'accepted','runtime_id':'near','limit':1,'next_cursor':'2\\\\\\'','more':false,'items':[{'event_id':4,"
+		  "'kind':'input_accepted','occurred_at':'2026-01-02T03:04:05+00:00','worker_id':'w','transcript_sequence':1,"
+		  "'cursor':'2\\\\\\''}],'diagnostics':[]}" },
+		{ "events behind the last", EVENTS(",'limit':9,'cursor':'2\\\\\\''"),
+		  "{'state':'accepted','runtime_id':'near','limit':9,'next_cursor':'2\\\\\\'','more':false,'items':[],"
+		  "'diagnostics':[]}" },
+		{ "events behind a cursor that was made up", EVENTS(",'limit':1,'cursor':'\u00e9\\u0001'"),
+		  "{'state':'rejected','runtime_id':'near','limit':1,'more':false,'items':[],'diagnostics':["
+		  DIAGNOSTIC("no_cursor", "warning") "]}" },
 	};
 	const struct host_setup setup = { .adapters = "" };
 	struct host host;
@@ -152,6 +167,7 @@ static const struct {
 	{ "send_input", INPUT, "{\"state\":\"rejected\"", true },
 	{ "transcript", TRANSCRIPT, "{\"state\":\"rejected\"", false },
 	{ "connect_points", POINTS, "{\"items\":[]", false },
+	{ "read_events", EVENTS(""), "{\"state\":\"rejected\"", false },
 };
 
 static const struct {
@@ -309,6 +325,8 @@ static void what_cannot_be_used_fails_the_call_alone(void **state)
 		{ "spawn_worker", "shape", SPAWN },
 		{ "spawn_worker", "state", SPAWN },
 		{ "transcript", "state", TRANSCRIPT },
+		{ "read_events", "state", EVENTS("") },
+		{ "read_events", "shape", EVENTS("") },
 	};
 	char arguments[64];
 	struct host host;
@@ -325,6 +343,42 @@ static void what_cannot_be_used_fails_the_call_alone(void **state)
 		assert_non_null(strstr(host.answer.data, "\"label\":\"Far\""));
 		host_stop(&host);
 	}
+}
+
+/* Of a program that does not know an operation: what berth answers for it, and what it
+ * answers where the program has declared the operation. */
+static void what_a_program_leaves_out_is_answered_for_it(void **state)
+{
+	static const struct {
+		const char *op, *request, *answer;
+		bool declarable;
+	} rows[] = {
+		{ "list_hosts", HOSTS, "{\"items\":[{\"runtime_id\":\"embedded-worker-runtime\"", true },
+		{ "list_workers", WORKERS, "{\"items\":[],\"diagnostics\":[]}", true },
+		{ "worker", LOOK_UP, "{\"runtime_id\":\"near\",\"worker_id\":\"w\"", true },
+		{ "spawn_worker", SPAWN, "worker_spawn_resolver_pending", true },
+		{ "stop_worker", STOP, "worker_stop_pending", true },
+		{ "send_input", INPUT, "worker_input_pending", true },
+		{ "transcript", TRANSCRIPT, "worker_transcript_pending", true },
+		{ "read_events", EVENTS(""), "runtime_events_pending", true },
+		{ "connect_points", POINTS, "worker_proxy_pending", false },
+	};
+	char arguments[80];
+	struct host host;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+		for (int declared = 0; declared < 2; declared++) {
+			snprintf(arguments, sizeof arguments, ",'%s','lacks','hello','%s'", rows[i].op,
+				 declared ? "capable" : "plain");
+			start(&host, arguments, "");
+			host_ask(&host, "%s", rows[i].request);
+			if (!declared || !rows[i].declarable ?
+				    !strstr(host.answer.data, rows[i].answer) || strstr(host.answer.data, "adapter_failed") :
+				    !strstr(host.answer.data, i == 2 ? "unknown_worker" : "adapter_failed"))
+				fail_msg("%s, %s: %s", rows[i].op, declared ? "declared" : "left out", host.answer.data);
+			host_stop(&host);
+		}
 }
 
 static void more_than_was_asked_is_left_out(void **state)
@@ -715,6 +769,7 @@ int main(void)
 		cmocka_unit_test(what_a_child_does_at_hello_is_told_of_the_runtime),
 		cmocka_unit_test(whatever_a_child_does_the_others_are_served),
 		cmocka_unit_test(what_cannot_be_used_fails_the_call_alone),
+		cmocka_unit_test(what_a_program_leaves_out_is_answered_for_it),
 		cmocka_unit_test(more_than_was_asked_is_left_out),
 		cmocka_unit_test(those_that_hang_are_waited_for_together),
 		cmocka_unit_test(lists_of_several_are_cut_as_if_asked_in_turn),

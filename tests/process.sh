@@ -78,7 +78,7 @@ END
 	berth batch <"$scratch/requests" >"$scratch/answers"
 	head -n 1 "$scratch/answers" | has '"state":"accepted","worker":{"runtime_id":"echo"' "a program in Python spawns"
 	sed -n 3p "$scratch/answers" | has '"role":"worker","content":"Ahoy ⚓"' "its transcript is read"
-	tail -n 1 "$scratch/answers" | has adapter_failed "what it has not is a failure"
+	tail -n 1 "$scratch/answers" | has worker_proxy_pending "berth answers for what it leaves out"
 	rm "$drop_ins/echo.json"
 else
 	skip "a program in Python" "there is no python3"

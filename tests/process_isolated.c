@@ -63,6 +63,7 @@ static const struct {
 	{ "send_input", "{'op':'send_input'," WHERE ",'request':{'content':'x'}}", true },
 	{ "transcript", "{'op':'transcript'," WHERE "}", false },
 	{ "connect_points", "{'op':'connect_points'," WHERE "}", false },
+	{ "read_events", "{'op':'read_events','runtime_id':'unruly'}", false },
 };
 
 static void a_plugin_ends_its_process_alone(void **state)

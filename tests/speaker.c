@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program that speaks the batch protocol, not always well: "speaker OP HOW..." does in
- * the operation what each HOW says, and answers all else as it should. Its runtime is
+ * A program that speaks the batch protocol, not always well: "speaker OP HOW OP HOW..."
+ * does in each operation what HOW says, and answers all else as it should. Its runtime is
  * "far", its host "here", its worker "w"; $UNRULY_STARTS, a file, grows by a byte with
  * each start.
  *
@@ -12,7 +12,8 @@
  *	deep       a value nested too deep        cut        half an answer, and the end
  *	late       after 300 ms                   close      closes its output and stays
  *	deaf       closes its input and stays     hold       keeps it until two more are asked,
- *	                                                     then answers the last first
+ *	lacks      does not know the operation               then answers the last first
+ *	capable    declares everything, at hello
  *	and what tests/fixtures/unruly.h has
  */
 #include "config.h"
@@ -29,6 +30,11 @@
 	"\"profile\":null,\"workspace\":{\"visibility\":\"none\",\"identity\":\"none\"},\"state\":\"running\"," \
 	"\"status\":\"running\",\"last_seen_at\":\"2026-01-02T03:04:05.5+01:00\",\"implementation\":{\"kind\":\"speaker\"," \
 	"\"display_hint\":\"\\u00e9\\ud83d\\ude00\"},\"capabilities\":{\"can_stop\":true},\"diagnostics\":[]}"
+
+#define EVERYTHING                                                                                              \
+	",\"capabilities\":{\"can_list_hosts\":true,\"can_list_workers\":true,\"can_get_worker\":true,"        \
+	"\"can_spawn_worker\":true,\"can_stop_worker\":true,\"can_accept_input\":true,\"can_stream_events\":true," \
+	"\"can_read_bounded_transcript\":true}"
 
 static struct {
 	char *lines[8];
@@ -60,6 +66,33 @@ static void say_workers(int n, const char *label)
 	say("],\"diagnostics\":[]}\n");
 }
 
+/* Two events, and then none: the cursors are texts that have to come back as they are. */
+static void answer_events(const char *how, const char *state, const cJSON *request)
+{
+	const char *cursor = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(request, "cursor"));
+	double limit = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(request, "limit"));
+	int first = !cursor ? 1 : strcmp(cursor, "1\\\"") == 0 ? 2 : strcmp(cursor, "2\\\"") == 0 ? 3 : 4;
+
+	if (first == 4) {
+		say("\"state\":\"rejected\",\"items\":[],\"diagnostics\":[{\"code\":\"no_cursor\",\"severity\":\"warning\","
+		    "\"message\":\"it is none of ours\"}]}\n");
+		return;
+	}
+	if (strcmp(how, "shape") == 0) {
+		say("\"state\":\"accepted\",\"next_cursor\":7,\"more\":false,\"items\":[],\"diagnostics\":[]}\n");
+		return;
+	}
+	say("\"state\":\"%s\",\"runtime_id\":\"far\",\"next_cursor\":\"%d\\\\\\\"\",\"more\":%s,\"items\":[", state,
+	    first == 3 || limit >= 2 ? 2 : first, first == 1 && limit < 2 ? "true" : "false");
+	if (first == 1)
+		say("{\"event_id\":1,\"kind\":\"runtime_started\",\"occurred_at\":null,\"worker_id\":null,"
+		    "\"transcript_sequence\":null,\"cursor\":\"1\\\\\\\"\"}");
+	if (first == 2 || (first == 1 && limit >= 2))
+		say("%s{\"event_id\":4,\"kind\":\"input_accepted\",\"occurred_at\":\"2026-01-02T03:04:05Z\",\"worker_id\":\"w\","
+		    "\"transcript_sequence\":1,\"cursor\":\"2\\\\\\\"\"}", first == 1 ? "," : "");
+	say("],\"diagnostics\":[]}\n");
+}
+
 /* Answers the request, behind its id. */
 static void answer(const char *op, const char *how, const cJSON *request)
 {
@@ -74,10 +107,12 @@ static void answer(const char *op, const char *how, const cJSON *request)
 		for (int i = 0; i < 200; i++)
 			say("]");
 		say(",\"diagnostics\":[]}\n");
+	} else if (strcmp(how, "lacks") == 0) {
+		say("\"error\":{\"kind\":\"bad_request\",\"message\":\"no such operation\"}}\n");
 	} else if (strcmp(op, "list_runtimes") == 0) {
 		say("\"items\":[{\"runtime_id\":\"far\",\"label\":\"Far\",\"kind\":\"speaker\",\"status\":\"running\","
 		    "\"source\":{\"kind\":\"speaker\",\"status\":\"active\",\"note\":\"for tests\"},\"host_ids\":[\"here\"],"
-		    "\"capabilities\":{\"can_list_workers\":true,\"workspace_scope\":\"none\"},\"diagnostics\":[]}],"
+		    "\"capabilities\":{\"can_list_workers\":true,\"can_stream_events\":true,\"workspace_scope\":\"none\"},\"diagnostics\":[]}],"
 		    "\"diagnostics\":[]}\n");
 	} else if (strcmp(op, "list_hosts") == 0) {
 		say("\"items\":[{\"runtime_id\":\"far\",\"host_id\":\"here\",\"label\":\"Here\",\"kind\":\"speaker\","
@@ -101,6 +136,8 @@ static void answer(const char *op, const char *how, const cJSON *request)
 	} else if (strcmp(op, "transcript") == 0) {
 		say("\"state\":\"%s\",\"total_items\":2,\"next_start\":1,\"items\":[{\"sequence\":1,\"role\":\"user\","
 		    "\"content\":\"Ahoy\",\"event_id\":1}],\"diagnostics\":[]}\n", state);
+	} else if (strcmp(op, "read_events") == 0) {
+		answer_events(how, state, request);
 	} else if (strcmp(op, "send_input") == 0) {
 		say("\"state\":\"%s\",\"transcript_sequence\":1,\"event_id\":2,\"diagnostics\":[]}\n", state);
 	} else if (strcmp(op, "stop_worker") == 0) {
@@ -168,7 +205,8 @@ static void handle(const char *op, const char *how, const char *line)
 	}
 	do_unruly(how);
 	if (strcmp(op, "hello") == 0)
-		say("{\"protocol\":1,\"runtimes\":[{\"runtime_id\":\"far\",\"adapter\":\"x\"}%s]}\n",
+		say("{\"protocol\":1,\"runtimes\":[{\"runtime_id\":\"far\",\"adapter\":\"x\"%s}%s]}\n",
+		    strcmp(how, "capable") == 0 ? EVERYTHING : "",
 		    strcmp(how, "several") == 0 ? ",{\"runtime_id\":\"other\"}" : "");
 	else
 		for (int i = 0; i <= (strcmp(how, "twice") == 0); i++) {
@@ -196,18 +234,20 @@ static void count_start(void)
 
 int main(int argc, char **argv)
 {
-	const char *unruly_op = argc > 2 ? argv[1] : "", *how = argc > 2 ? argv[2] : "";
 	char *line = NULL;
 	size_t size = 0;
 
 	count_start();
 	while (getline(&line, &size, stdin) > 0) {
 		cJSON *request = cJSON_Parse(line);
-		const char *op = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(request, "op"));
+		const char *op = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(request, "op")), *how = "";
 
 		if (!op)
 			return 2;
-		handle(op, strcmp(op, unruly_op) == 0 ? how : "", line);
+		for (int i = 1; i + 1 < argc; i += 2)
+			if (strcmp(op, argv[i]) == 0)
+				how = argv[i + 1];
+		handle(op, how, line);
 		cJSON_Delete(request);
 		if (feof(stdin))
 			break;

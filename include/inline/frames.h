@@ -20,7 +20,7 @@
 #include <stdbool.h>
 
 enum {
-	FRAMES_VERSION = 1,
+	FRAMES_VERSION = 2,
 	FRAME_LANES_MAX = 4, /* calls at once */
 	FRAME_TEXTS_MAX = 1024, /* of one array */
 	FRAME_OPTIONS_MAX = 64,
@@ -40,6 +40,7 @@ enum frame_operation {
 	FRAME_SEND_INPUT,
 	FRAME_TRANSCRIPT,
 	FRAME_CONNECT_POINTS,
+	FRAME_READ_EVENTS,
 	N_FRAME_OPERATIONS,
 };
 
@@ -54,6 +55,7 @@ enum frame_kind {
 	FRAME_KIND_CONNECT_POINT,
 	FRAME_KIND_DIAGNOSTIC,
 	FRAME_KIND_FAILURE,
+	FRAME_KIND_EVENT,
 	N_FRAME_PUSHES,
 	FRAME_KIND_START = N_FRAME_PUSHES,
 	FRAME_KIND_OPEN_REQUEST,
@@ -63,6 +65,7 @@ enum frame_kind {
 	FRAME_KIND_STOP_REQUEST,
 	FRAME_KIND_INPUT_REQUEST,
 	FRAME_KIND_TRANSCRIPT_REQUEST,
+	FRAME_KIND_EVENTS_REQUEST,
 	N_FRAME_KINDS,
 };
 
@@ -155,7 +158,7 @@ static inline const struct frame_shape *frame_shape(enum frame_kind kind)
 	static const struct frame_field answer[] = {
 		FRAME_N(berth_answer, state), FRAME_N(berth_answer, transcript_sequence),
 		FRAME_N(berth_answer, event_id), FRAME_N(berth_answer, total_items), FRAME_N(berth_answer, more),
-		FRAME_N(berth_answer, next_start),
+		FRAME_N(berth_answer, next_start), FRAME_T(berth_answer, next_cursor),
 	};
 	static const struct frame_field evidence[] = {
 		FRAME_T(berth_evidence, kind), FRAME_T(berth_evidence, detail),
@@ -172,6 +175,10 @@ static inline const struct frame_shape *frame_shape(enum frame_kind kind)
 		FRAME_N(berth_diagnostic, severity),
 	};
 	static const struct frame_field failure[] = { FRAME_T(frame_failure, text) };
+	static const struct frame_field event[] = {
+		FRAME_N(berth_event, event_id), FRAME_T(berth_event, kind), FRAME_N(berth_event, occurred_at_ns),
+		FRAME_T(berth_event, worker_id), FRAME_N(berth_event, transcript_sequence), FRAME_T(berth_event, cursor),
+	};
 	static const struct frame_field start[] = {
 		FRAME_T(frame_start, id), FRAME_T(frame_start, file), FRAME_T(frame_start, name),
 		FRAME_T(frame_start, program), FRAME_N(frame_start, log_level), FRAME_N(frame_start, fd), FRAME_N(frame_start, lanes),
@@ -200,6 +207,9 @@ static inline const struct frame_shape *frame_shape(enum frame_kind kind)
 		FRAME_T(berth_transcript_request, worker_id), FRAME_N(berth_transcript_request, start),
 		FRAME_N(berth_transcript_request, limit),
 	};
+	static const struct frame_field events[] = {
+		FRAME_T(berth_events_request, cursor), FRAME_N(berth_events_request, limit),
+	};
 	static const struct frame_shape shapes[N_FRAME_KINDS] = {
 		[FRAME_KIND_RUNTIME] = FRAME_SHAPE(runtime, berth_runtime),
 		[FRAME_KIND_HOST] = FRAME_SHAPE(host, berth_host),
@@ -210,6 +220,7 @@ static inline const struct frame_shape *frame_shape(enum frame_kind kind)
 		[FRAME_KIND_CONNECT_POINT] = FRAME_SHAPE(point, berth_connect_point),
 		[FRAME_KIND_DIAGNOSTIC] = FRAME_SHAPE(diagnostic, berth_diagnostic),
 		[FRAME_KIND_FAILURE] = FRAME_SHAPE(failure, frame_failure),
+		[FRAME_KIND_EVENT] = FRAME_SHAPE(event, berth_event),
 		[FRAME_KIND_START] = FRAME_SHAPE(start, frame_start),
 		[FRAME_KIND_OPEN_REQUEST] = FRAME_SHAPE(open, berth_open_request),
 		[FRAME_KIND_LIST_REQUEST] = FRAME_SHAPE(list, berth_list_request),
@@ -218,6 +229,7 @@ static inline const struct frame_shape *frame_shape(enum frame_kind kind)
 		[FRAME_KIND_STOP_REQUEST] = FRAME_SHAPE(stop, berth_stop_request),
 		[FRAME_KIND_INPUT_REQUEST] = FRAME_SHAPE(input, berth_input_request),
 		[FRAME_KIND_TRANSCRIPT_REQUEST] = FRAME_SHAPE(transcript, berth_transcript_request),
+		[FRAME_KIND_EVENTS_REQUEST] = FRAME_SHAPE(events, berth_events_request),
 	};
 #undef FRAME_T
 #undef FRAME_N
@@ -242,6 +254,7 @@ static inline enum frame_kind frame_request_kind(enum frame_operation operation)
 		[FRAME_SEND_INPUT] = FRAME_KIND_INPUT_REQUEST,
 		[FRAME_TRANSCRIPT] = FRAME_KIND_TRANSCRIPT_REQUEST,
 		[FRAME_CONNECT_POINTS] = FRAME_KIND_WORKER_REQUEST,
+		[FRAME_READ_EVENTS] = FRAME_KIND_EVENTS_REQUEST,
 	};
 
 	return (enum frame_kind)kinds[operation];

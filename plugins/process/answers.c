@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "inline/json_reader.h"
+#include "rfc3339.h"
 
 enum member_type {
 	MEMBER_TEXT,
@@ -112,6 +113,11 @@ static const struct member item_members[] = {
 	NUMBER(berth_transcript_item, "sequence", sequence), NUMBER(berth_transcript_item, "event_id", event_id),
 	TEXT(berth_transcript_item, "role", role), TEXT(berth_transcript_item, "content", content), END,
 };
+static const struct member event_members[] = {
+	NUMBER(berth_event, "event_id", event_id), TEXT(berth_event, "kind", kind),
+	TIME(berth_event, "occurred_at", occurred_at_ns), TEXT(berth_event, "worker_id", worker_id),
+	NUMBER(berth_event, "transcript_sequence", transcript_sequence), TEXT(berth_event, "cursor", cursor), END,
+};
 static const struct member point_members[] = {
 	TEXT(berth_connect_point, "kind", kind), TEXT(berth_connect_point, "status", status),
 	DIAGNOSTICS(berth_connect_point), END,
@@ -143,72 +149,6 @@ static bool read_text(struct json_reader *r, struct berth_text *textp)
 	if (slice.escaped)
 		slice.len = json_unescape(&slice, (char *)(uintptr_t)slice.ptr);
 	*textp = (struct berth_text){ slice.ptr, slice.len };
-	return true;
-}
-
-static bool digits(const char **p, const char *end, int n, long *valuep)
-{
-	*valuep = 0;
-	for (; n > 0; n--, ++*p) {
-		if (*p == end || **p < '0' || **p > '9')
-			return false;
-		*valuep = *valuep * 10 + (**p - '0');
-	}
-	return true;
-}
-
-static bool literal(const char **p, const char *end, const char *one_of)
-{
-	if (*p == end || !**p || !strchr(one_of, **p))
-		return false;
-	++*p;
-	return true;
-}
-
-/* Days from 1970 to a date of the Gregorian calendar. */
-static long days_since_1970(long year, long month, long day)
-{
-	long from_march = month > 2 ? month - 3 : month + 9, years = year - (month <= 2), era = years / 400;
-	long of_era = years - era * 400;
-
-	return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + (153 * from_march + 2) / 5 + day - 1 - 719468;
-}
-
-/* RFC 3339, of the years 1970 to 2500. */
-static bool parse_time(struct berth_text text, uint64_t *nsp)
-{
-	const char *p = text.ptr, *end = p + text.len;
-	long year, month, day, hour, minute, second, offset_hour = 0, offset_minute = 0, sign = 0;
-	uint64_t ns = 0, unit = 1000000000;
-	long long seconds;
-
-	if (!digits(&p, end, 4, &year) || !literal(&p, end, "-") || !digits(&p, end, 2, &month) || !literal(&p, end, "-") ||
-	    !digits(&p, end, 2, &day) || !literal(&p, end, "Tt ") || !digits(&p, end, 2, &hour) ||
-	    !literal(&p, end, ":") || !digits(&p, end, 2, &minute) || !literal(&p, end, ":") ||
-	    !digits(&p, end, 2, &second))
-		return false;
-	if (literal(&p, end, ".")) {
-		const char *begin = p;
-
-		for (; p < end && *p >= '0' && *p <= '9'; p++)
-			ns += (uint64_t)(*p - '0') * (unit /= 10);
-		if (p == begin)
-			return false;
-	}
-	if (!literal(&p, end, "Zz")) {
-		sign = p < end && *p == '-' ? 1 : -1;
-		if (!literal(&p, end, "+-") || !digits(&p, end, 2, &offset_hour) || !literal(&p, end, ":") ||
-		    !digits(&p, end, 2, &offset_minute))
-			return false;
-	}
-	if (p != end || year < 1970 || year > 2500 || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 ||
-	    minute > 59 || second > 60 || offset_hour > 23 || offset_minute > 59)
-		return false;
-	seconds = days_since_1970(year, month, day) * 86400LL + hour * 3600 + minute * 60 + second +
-		  sign * (offset_hour * 3600 + offset_minute * 60);
-	if (seconds < 0)
-		return false;
-	*nsp = (uint64_t)seconds * 1000000000 + ns;
 	return true;
 }
 
@@ -317,7 +257,7 @@ static bool read_value(struct json_reader *r, const struct member *member, char 
 		memcpy(to, &value, sizeof value);
 		return true;
 	case MEMBER_TIME:
-		if (!read_text(r, &text) || !parse_time(text, &value))
+		if (!read_text(r, &text) || !rfc3339_parse(text, &value))
 			return json_fail(r, "a time as in RFC 3339 is expected");
 		memcpy(to, &value, sizeof value);
 		return true;
@@ -382,6 +322,8 @@ enum part {
 	PART_EVENT_ID,
 	PART_TOTAL_ITEMS,
 	PART_NEXT_START,
+	PART_NEXT_CURSOR,
+	PART_MORE,
 	PART_PROTOCOL,
 	PART_RUNTIMES,
 	N_PARTS,
@@ -398,6 +340,8 @@ static const char *const part_keys[N_PARTS] = {
 	[PART_EVENT_ID] = "event_id",
 	[PART_TOTAL_ITEMS] = "total_items",
 	[PART_NEXT_START] = "next_start",
+	[PART_NEXT_CURSOR] = "next_cursor",
+	[PART_MORE] = "more",
 	[PART_PROTOCOL] = "protocol",
 	[PART_RUNTIMES] = "runtimes",
 };
@@ -459,7 +403,8 @@ static int judge_error(struct answer *answer)
 		return bad(answer, "error", "an object with a kind is expected");
 	if (is(error.kind, "unknown_worker"))
 		return -ENOENT;
-	return call->sink->fail(call, -EPROTO, "the process answered with the error %.*s%s%.*s",
+	return call->sink->fail(call, is(error.kind, "bad_request") ? -ENOSYS : -EPROTO,
+				"the process answered with the error %.*s%s%.*s",
 				error.kind.len > 60 ? 60 : (int)error.kind.len, error.kind.ptr, error.message.ptr ? ": " : "",
 				error.message.len > 200 ? 200 : (int)error.message.len,
 				error.message.ptr ? error.message.ptr : "");
@@ -584,6 +529,14 @@ static int push_point(struct answer *answer, struct json_reader *r)
 	return read_members(r, point_members, &point, &answer->reading) ? call->sink->connect_point(call, &point) : 0;
 }
 
+static int push_event(struct answer *answer, struct json_reader *r)
+{
+	struct berth_call *call = answer->reading.call;
+	struct berth_event event = { .size = sizeof event };
+
+	return read_members(r, event_members, &event, &answer->reading) ? call->sink->event(call, &event) : 0;
+}
+
 /* ---- Whole answers ---- */
 
 /* A list: its items, then its diagnostics. */
@@ -643,6 +596,23 @@ static int take_number(struct answer *answer, enum part part, uint64_t *valuep)
 	return bad(answer, part_keys[part], "a whole number is expected");
 }
 
+/* Where events go on. Cursors are the other side's, and mean nothing here. */
+static int take_cursor(struct answer *answer, struct berth_answer *head)
+{
+	const struct json_slice *cursor = &answer->parts[PART_NEXT_CURSOR], *more = &answer->parts[PART_MORE];
+	struct json_reader r;
+	bool follow = false;
+
+	json_open(&r, cursor->ptr, cursor->len);
+	if (cursor->ptr && !read_text(&r, &head->next_cursor))
+		return bad(answer, part_keys[PART_NEXT_CURSOR], r.error);
+	json_open(&r, more->ptr, more->len);
+	if (more->ptr && !json_read_boolean(&r, &follow))
+		return bad(answer, part_keys[PART_MORE], r.error);
+	head->more |= follow;
+	return 0;
+}
+
 /* Reads the head of an answer and pushes it. */
 static int push_head(struct answer *answer)
 {
@@ -669,6 +639,8 @@ static int push_head(struct answer *answer)
 	if (rc == 0)
 		rc = take_number(answer, PART_NEXT_START, &head.next_start);
 	head.more = answer->parts[PART_NEXT_START].ptr != NULL;
+	if (rc == 0)
+		rc = take_cursor(answer, &head);
 	return rc == 0 ? call->sink->answer(call, &head) : rc;
 }
 
@@ -718,7 +690,8 @@ int answer_input(struct berth_call *call, const struct far_runtime *far, struct 
 	return answer_stop(call, far, bytes);
 }
 
-int answer_transcript(struct berth_call *call, const struct far_runtime *far, struct bytes *bytes)
+/* A head, then items. */
+static int push_page(struct berth_call *call, const struct far_runtime *far, struct bytes *bytes, push_function *push)
 {
 	struct answer answer;
 	int rc = open_answer(&answer, call, far, bytes);
@@ -726,8 +699,18 @@ int answer_transcript(struct berth_call *call, const struct far_runtime *far, st
 	if (rc == 0)
 		rc = push_head(&answer);
 	if (rc == 0)
-		rc = push_each(&answer, PART_ITEMS, push_item);
+		rc = push_each(&answer, PART_ITEMS, push);
 	return rc == 0 ? push_diagnostics(&answer) : rc;
+}
+
+int answer_transcript(struct berth_call *call, const struct far_runtime *far, struct bytes *answer)
+{
+	return push_page(call, far, answer, push_item);
+}
+
+int answer_events(struct berth_call *call, const struct far_runtime *far, struct bytes *answer)
+{
+	return push_page(call, far, answer, push_event);
 }
 
 /* ---- hello ---- */
@@ -735,21 +718,20 @@ int answer_transcript(struct berth_call *call, const struct far_runtime *far, st
 /* Takes the runtime if it is the one that is meant. */
 static bool take_runtime(struct json_reader *r, const char *wanted, uint64_t index, struct far_runtime *far)
 {
-	struct json_slice key, id = { .ptr = NULL };
+	static const struct member members[] = {
+		TEXT(berth_runtime, "runtime_id", runtime_id), OBJECT("capabilities", runtime_capabilities), END,
+	};
+	struct berth_runtime runtime = { .size = sizeof runtime };
+	const struct berth_text *id = &runtime.runtime_id;
 
-	json_enter_object(r);
-	while (json_next_member(r, &key))
-		if (json_string_is(&key, "runtime_id"))
-			json_read_string(r, &id);
-		else
-			json_skip(r);
-	if (r->error || !id.ptr || id.escaped || id.len > BERTH_ID_MAX)
+	if (!read_members(r, members, &runtime, NULL) || !id->ptr || id->len > BERTH_ID_MAX)
 		return json_fail(r, "an object with a runtime_id is expected");
-	if (*wanted && !is((struct berth_text){ id.ptr, id.len }, wanted))
+	if (*wanted && !is(*id, wanted))
 		return false;
-	memcpy(far->id, id.ptr, id.len);
-	far->id[id.len] = '\0';
+	memcpy(far->id, id->ptr, id->len);
+	far->id[id->len] = '\0';
 	far->index = index;
+	far->can = runtime.can;
 	return true;
 }
 

@@ -14,6 +14,7 @@ struct far_runtime {
 	char id[BERTH_ID_MAX + 1];     /* there */
 	char own_id[BERTH_ID_MAX + 1]; /* here; host ids are generated anew from it and theirs */
 	uint64_t index;                /* of its place there */
+	uint64_t can;                  /* what it declares at hello, BERTH_CAN_* */
 	bool alone;                    /* it is the only one there */
 };
 
@@ -22,7 +23,7 @@ struct far_runtime {
 int answer_hello(struct berth_text answer, const char *wanted, struct far_runtime *far, struct trouble *trouble);
 
 /* Each reads an answer, whose bytes it changes, pushes what it holds, and returns what the
- * operation is to return. */
+ * operation is to return; -ENOSYS: the other side calls the request a bad one. */
 int answer_runtime(struct berth_call *call, const struct far_runtime *far, struct bytes *answer);
 int answer_hosts(struct berth_call *call, const struct far_runtime *far, struct bytes *answer);
 int answer_workers(struct berth_call *call, const struct far_runtime *far, struct bytes *answer);
@@ -32,5 +33,6 @@ int answer_stop(struct berth_call *call, const struct far_runtime *far, struct b
 int answer_input(struct berth_call *call, const struct far_runtime *far, struct bytes *answer);
 int answer_transcript(struct berth_call *call, const struct far_runtime *far, struct bytes *answer);
 int answer_connect_points(struct berth_call *call, const struct far_runtime *far, struct bytes *answer);
+int answer_events(struct berth_call *call, const struct far_runtime *far, struct bytes *answer);
 
 #endif

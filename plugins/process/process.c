@@ -51,6 +51,7 @@ static const char *const operation_names[N_FRAME_OPERATIONS] = {
 	[FRAME_SEND_INPUT] = "send_input",
 	[FRAME_TRANSCRIPT] = "transcript",
 	[FRAME_CONNECT_POINTS] = "connect_points",
+	[FRAME_READ_EVENTS] = "read_events",
 };
 
 /* Those that change something, so that it matters whether they were carried out. */
@@ -61,7 +62,25 @@ static bool changes(enum frame_operation operation)
 
 static bool has_answer(enum frame_operation operation)
 {
-	return changes(operation) || operation == FRAME_TRANSCRIPT;
+	return changes(operation) || operation == FRAME_TRANSCRIPT || operation == FRAME_READ_EVENTS;
+}
+
+/* Whether a program that does not know a request is a program without that operation, which
+ * berth then answers for; what it declares it is to know. */
+static bool may_be_left_out(enum frame_operation operation, uint64_t can)
+{
+	static const uint64_t declared_by[N_FRAME_OPERATIONS] = {
+		[FRAME_LIST_HOSTS] = BERTH_CAN_LIST_HOSTS,
+		[FRAME_LIST_WORKERS] = BERTH_CAN_LIST_WORKERS,
+		[FRAME_WORKER] = BERTH_CAN_GET_WORKER,
+		[FRAME_SPAWN_WORKER] = BERTH_CAN_SPAWN_WORKER,
+		[FRAME_STOP_WORKER] = BERTH_CAN_STOP_WORKER,
+		[FRAME_SEND_INPUT] = BERTH_CAN_ACCEPT_INPUT,
+		[FRAME_TRANSCRIPT] = BERTH_CAN_READ_BOUNDED_TRANSCRIPT,
+		[FRAME_READ_EVENTS] = BERTH_CAN_STREAM_EVENTS,
+	};
+
+	return operation != FRAME_RUNTIME && !(can & declared_by[operation]);
 }
 
 /* The runtime as it opened, or, of a program, what is known before it has said anything. */
@@ -141,6 +160,7 @@ union pushed {
 	struct berth_connect_point point;
 	struct berth_diagnostic diagnostic;
 	struct frame_failure failure;
+	struct berth_event event;
 };
 
 static int push_one(struct berth_call *call, enum frame_kind kind, const union pushed *pushed, int returned)
@@ -162,6 +182,8 @@ static int push_one(struct berth_call *call, enum frame_kind kind, const union p
 		return sink->transcript_item(call, &pushed->item);
 	case FRAME_KIND_CONNECT_POINT:
 		return sink->connect_point(call, &pushed->point);
+	case FRAME_KIND_EVENT:
+		return sink->event(call, &pushed->event);
 	case FRAME_KIND_DIAGNOSTIC:
 		return sink->diagnostic(call, &pushed->diagnostic);
 	case FRAME_KIND_FAILURE:
@@ -241,6 +263,9 @@ static void write_request(struct bytes *out, const struct far_runtime *far, enum
 	case FRAME_TRANSCRIPT:
 		request_transcript(out, id, request);
 		return;
+	case FRAME_READ_EVENTS:
+		request_events(out, id, request);
+		return;
 	case FRAME_OPEN:
 	case N_FRAME_OPERATIONS:
 		return;
@@ -258,6 +283,7 @@ static int (*const answers[N_FRAME_OPERATIONS])(struct berth_call *call, const s
 	[FRAME_SEND_INPUT] = answer_input,
 	[FRAME_TRANSCRIPT] = answer_transcript,
 	[FRAME_CONNECT_POINTS] = answer_connect_points,
+	[FRAME_READ_EVENTS] = answer_events,
 };
 
 static int greeted(void *data, struct berth_text answer, struct trouble *trouble)
@@ -293,6 +319,8 @@ static int ask_in_lines(struct process *process, struct berth_call *call, enum f
 		rc = answer_trouble(process, call, operation, &trouble);
 	} else {
 		rc = answers[operation](call, &far, &answer);
+		if (rc == -ENOSYS && may_be_left_out(operation, far.can))
+			rc = BERTH_DEFAULT;
 		lines_drop(process->lines, &answer);
 	}
 	bytes_fini(&rest);
@@ -499,6 +527,11 @@ static int process_connect_points(void *instance, struct berth_call *call, const
 	return ask(instance, call, FRAME_CONNECT_POINTS, request);
 }
 
+static int process_read_events(void *instance, struct berth_call *call, const struct berth_events_request *request)
+{
+	return ask(instance, call, FRAME_READ_EVENTS, request);
+}
+
 static const struct berth_adapter process_adapter = {
 	.size = sizeof process_adapter,
 	.open = process_open,
@@ -512,6 +545,7 @@ static const struct berth_adapter process_adapter = {
 	.send_input = process_send_input,
 	.transcript = process_transcript,
 	.connect_points = process_connect_points,
+	.read_events = process_read_events,
 };
 
 BERTH_ADAPTER(process, "process", PACKAGE_VERSION, BERTH_THREADS_ANY, WISH_OPTIONS, &process_adapter);

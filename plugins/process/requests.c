@@ -133,3 +133,13 @@ void request_transcript(struct bytes *out, struct berth_text far_id, const struc
 	write_number(out, ",\"limit\":", request->limit);
 	bytes_append_string(out, "}");
 }
+
+void request_events(struct bytes *out, struct berth_text far_id, const struct berth_events_request *request)
+{
+	write_op(out, "read_events");
+	write_text(out, ",\"runtime_id\":", far_id);
+	if (request->cursor.ptr)
+		write_text(out, ",\"cursor\":", request->cursor);
+	write_number(out, ",\"limit\":", request->limit);
+	bytes_append_string(out, "}");
+}

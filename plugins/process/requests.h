@@ -15,5 +15,6 @@ void request_spawn(struct bytes *out, struct berth_text far_id, const struct ber
 void request_stop(struct bytes *out, struct berth_text far_id, const struct berth_stop_request *request);
 void request_input(struct bytes *out, struct berth_text far_id, const struct berth_input_request *request);
 void request_transcript(struct bytes *out, struct berth_text far_id, const struct berth_transcript_request *request);
+void request_events(struct bytes *out, struct berth_text far_id, const struct berth_events_request *request);
 
 #endif
