@@ -548,7 +548,7 @@ static int push_list(struct berth_call *call, const struct far_runtime *far, str
 
 	if (rc == 0 && !answer.parts[PART_ITEMS].ptr)
 		return bad(&answer, part_keys[PART_ITEMS], "missing");
-	if (rc == 0)
+	if (rc == 0 && far->wanted > 0)
 		rc = push_each(&answer, PART_ITEMS, push);
 	return rc == 0 && of_answer ? push_diagnostics(&answer) : rc;
 }
@@ -698,7 +698,7 @@ static int push_page(struct berth_call *call, const struct far_runtime *far, str
 
 	if (rc == 0)
 		rc = push_head(&answer);
-	if (rc == 0)
+	if (rc == 0 && far->wanted > 0)
 		rc = push_each(&answer, PART_ITEMS, push);
 	return rc == 0 ? push_diagnostics(&answer) : rc;
 }

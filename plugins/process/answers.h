@@ -16,6 +16,7 @@ struct far_runtime {
 	uint64_t index;                /* of its place there */
 	uint64_t can;                  /* what it declares at hello, BERTH_CAN_* */
 	bool alone;                    /* it is the only one there */
+	uint64_t wanted;               /* items of this call; those that come beyond are left out */
 };
 
 /* Finds the runtime in the answer to hello: that of the name, or the only one. -1 with

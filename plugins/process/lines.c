@@ -35,6 +35,7 @@ enum request_state {
 struct request {
 	struct request *next;
 	uint64_t id, sent_ns;
+	uint64_t due_ns; /* until when it may be answered, whatever deadline its caller had */
 	enum request_state state;
 	struct bytes answer;
 	pthread_cond_t answered;
@@ -357,24 +358,27 @@ static int lines_heard(void *speaker, struct trouble *trouble)
 	return trouble_set(trouble, TROUBLE_CRASHED, "the process closed its output");
 }
 
-/* A child is silent once it has not answered what somebody stopped to wait for. */
-static uint64_t silent_since(const struct lines *lines)
+/* A child is silent once it has not answered what somebody stopped to wait for: the first
+ * such request, or NULL. */
+static const struct request *first_unanswered(const struct lines *lines)
 {
-	uint64_t since = 0;
+	const struct request *first = NULL;
 
 	for (const struct request *request = lines->requests; request; request = request->next)
-		if (request->state == REQUEST_ABANDONED && (!since || request->sent_ns < since))
-			since = request->sent_ns;
-	return since && lines->heard_ns > since ? 0 : since;
+		if (request->state == REQUEST_ABANDONED && (!first || request->sent_ns < first->sent_ns))
+			first = request;
+	return first && lines->heard_ns > first->sent_ns ? NULL : first;
 }
 
 static uint64_t lines_silent_since(void *speaker)
 {
 	struct lines *lines = speaker;
+	const struct request *unanswered;
 	uint64_t since;
 
 	pthread_mutex_lock(&lines->lock);
-	since = silent_since(lines);
+	unanswered = first_unanswered(lines);
+	since = unanswered ? unanswered->sent_ns : 0;
 	pthread_mutex_unlock(&lines->lock);
 	return since;
 }
@@ -456,10 +460,12 @@ static struct request *new_request(void)
 static int enter(struct lines *lines, uint64_t life, struct request *request, uint64_t deadline_ns,
 		 struct trouble *trouble)
 {
+	const struct request *unanswered = first_unanswered(lines);
 	int rc = 0;
 
 	trouble->sent = false;
-	if (silent_since(lines))
+	/* That somebody had less time than others is no fault of the child's. */
+	if (unanswered && now_ns(lines) >= unanswered->due_ns)
 		return trouble_set(trouble, TROUBLE_TIMEOUT, "the process has not answered what it was asked before");
 	if (lines->n_requests >= UNDER_WAY_MAX)
 		return trouble_set(trouble, TROUBLE_TIMEOUT, "the process has too many requests to answer");
@@ -559,7 +565,7 @@ int lines_ask(struct lines *lines, const struct bytes *rest, uint64_t timeout_ns
 	}
 	do {
 		life = child_ready(lines->child, deadline_ns, trouble);
-		until = now_ns(lines) + timeout_ns;
+		until = request->due_ns = now_ns(lines) + timeout_ns;
 		if (deadline_ns && deadline_ns < until)
 			until = deadline_ns;
 		pthread_mutex_lock(&lines->lock);

@@ -60,6 +60,12 @@ static bool changes(enum frame_operation operation)
 	return operation == FRAME_SPAWN_WORKER || operation == FRAME_STOP_WORKER || operation == FRAME_SEND_INPUT;
 }
 
+/* Those that may say that there is no such worker. */
+static bool is_of_worker(enum frame_operation operation)
+{
+	return operation == FRAME_WORKER || (operation > FRAME_SPAWN_WORKER && operation < FRAME_READ_EVENTS);
+}
+
 static bool has_answer(enum frame_operation operation)
 {
 	return changes(operation) || operation == FRAME_TRANSCRIPT || operation == FRAME_READ_EVENTS;
@@ -272,6 +278,21 @@ static void write_request(struct bytes *out, const struct far_runtime *far, enum
 	}
 }
 
+static uint64_t wanted(enum frame_operation operation, const void *request)
+{
+	switch (operation) {
+	case FRAME_LIST_HOSTS:
+	case FRAME_LIST_WORKERS:
+		return ((const struct berth_list_request *)request)->limit;
+	case FRAME_TRANSCRIPT:
+		return ((const struct berth_transcript_request *)request)->limit;
+	case FRAME_READ_EVENTS:
+		return ((const struct berth_events_request *)request)->limit;
+	default:
+		return UINT64_MAX;
+	}
+}
+
 static int (*const answers[N_FRAME_OPERATIONS])(struct berth_call *call, const struct far_runtime *far,
 						struct bytes *answer) = {
 	[FRAME_RUNTIME] = answer_runtime,
@@ -312,6 +333,7 @@ static int ask_in_lines(struct process *process, struct berth_call *call, enum f
 		pthread_mutex_lock(&process->lock);
 		far = process->far;
 		pthread_mutex_unlock(&process->lock);
+		far.wanted = wanted(operation, request);
 		write_request(&rest, &far, operation, request);
 		rc = lines_ask(process->lines, &rest, process->call_ns, call->deadline_ns, &answer, &trouble);
 	}
@@ -321,6 +343,8 @@ static int ask_in_lines(struct process *process, struct berth_call *call, enum f
 		rc = answers[operation](call, &far, &answer);
 		if (rc == -ENOSYS && may_be_left_out(operation, far.can))
 			rc = BERTH_DEFAULT;
+		if (rc == -ENOENT && !is_of_worker(operation))
+			rc = call->sink->fail(call, -EPROTO, "the process answered with the error unknown_worker");
 		lines_drop(process->lines, &answer);
 	}
 	bytes_fini(&rest);
