@@ -77,7 +77,7 @@ END
 END
 	berth batch <"$scratch/requests" >"$scratch/answers"
 	head -n 1 "$scratch/answers" | has '"state":"accepted","worker":{"runtime_id":"echo"' "a program in Python spawns"
-	sed -n 3p "$scratch/answers" | has '"role":"worker","content":"Ahoy ⚓"' "its transcript is read"
+	sed -n 3p "$scratch/answers" | has '"role":"worker","content":"You said: Ahoy ⚓"' "its transcript is read"
 	tail -n 1 "$scratch/answers" | has worker_proxy_pending "berth answers for what it leaves out"
 	rm "$drop_ins/echo.json"
 else

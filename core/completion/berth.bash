@@ -50,7 +50,7 @@ _berth_options() {
 		--connect --log-level --json --token-file --ca-file --tls-cert --tls-key --timeout --version --help'
 
 	case $1 in
-	conformance) options='--options --workspace-root --data-dir --check --junit --sanitizer --timeout --list --help' ;;
+	conformance) options='--command --adapter-dir --options --workspace-root --data-dir --check --junit --sanitizer --timeout --list --help' ;;
 	new-adapter) options='--help' ;;
 	runtimes | hosts) options+=' --limit' ;;
 	workers) options+=' --limit --host' ;;
@@ -91,6 +91,7 @@ _berth_argument() {
 		before=$("$_berth_program" conformance --list 2>/dev/null | cut -d ' ' -f 1)
 		COMPREPLY=($(compgen -W "$before" -- "$current"))
 		;;
+	--command) COMPREPLY=($(compgen -c -- "$current")) ;;
 	--junit)
 		local IFS=$'\n'
 		_berth_files -f -- "$current"
@@ -150,7 +151,8 @@ _berth() {
 			--log-level | --limit | --host | --ticket | --role | --name | --segments | --request | --start | --cursor | \
 			--socket | --listen | --token-file | --tls-cert | --tls-key | --tls-client-ca | --allow-host | \
 			--allow-origin | --max-connections | --request-timeout | --log-format | --connect | \
-			--ca-file | --timeout | --interval | --options | --check | --junit | --sanitizer)
+			--ca-file | --timeout | --interval | --options | --check | --junit | --sanitizer | \
+			--command)
 			if ((i + 1 == ${#_berth_line[@]} - 1)); then
 				option=$word
 				break

@@ -14,7 +14,7 @@ function __berth_operands
                 --log-level --limit --host --ticket --role --name --segments --request --start --cursor --socket \
                 --listen --token-file --tls-cert --tls-key --tls-client-ca --allow-host --allow-origin \
                 --max-connections --request-timeout --log-format --connect --ca-file --timeout --interval \
-                --options --check --junit --sanitizer
+                --options --check --junit --sanitizer --command
                 set skip 1
             case '-*'
             case '*'
@@ -166,6 +166,7 @@ complete -c berth -n '__berth_at serve' -l max-connections -x -d 'how many at on
 complete -c berth -n '__berth_at serve' -l request-timeout -x -d 'how long a request may take'
 complete -c berth -n '__berth_at serve' -l log-format -xa 'text json' -d 'how the log is written'
 complete -c berth -n '__berth_at events' -l cursor -x -d 'where to go on'
+complete -c berth -n '__berth_at conformance' -l command -xa '(__fish_complete_command)' -d 'check this program'
 complete -c berth -n '__berth_at conformance' -l options -x -d 'the options of the adapter, an object'
 complete -c berth -n '__berth_at conformance' -l check -xa '(__berth_checks)' -d 'this check or profile alone'
 complete -c berth -n '__berth_at conformance' -l junit -r -F -d 'write the results as JUnit XML as well'

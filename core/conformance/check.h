@@ -12,8 +12,9 @@
 
 /* The adapter under test, and what it is opened with. */
 struct subject {
-	const char *file, *dir; /* dir: where file is */
+	const char *file, *dir; /* dir: where file is; file: NULL for a program */
 	char id[65];            /* by the name of the file */
+	bool is_program;        /* the adapter speaks with it, and is not itself under test */
 	cJSON *options;         /* an object; NULL: the declared defaults */
 	const char *workspace_root, *data_dir;
 };

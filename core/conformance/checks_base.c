@@ -60,6 +60,9 @@ static void check_open(const struct subject *subject)
 	struct host host = { 0 };
 
 	host_open(&host, subject, NULL);
+	/* A program opens before it has said anything. */
+	if (subject->is_program)
+		free(host_ask(&host, "{'op':'list_runtimes'}"));
 	host_close(&host);
 }
 

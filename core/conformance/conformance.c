@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * berth conformance: runs every check against one adapter, each in a process of its own,
- * and says what came of it.
+ * and says what came of it. A program is checked through the adapter that speaks with it.
  */
 #include "config.h"
 
@@ -25,11 +25,14 @@
 enum {
 	CHECKS_MAX = 128,
 	SECONDS_DEFAULT = 120,
+	PATIENCE_MS = 60000,
 };
 
 struct program {
 	struct subject subject;
-	const char *junit, *sanitizer, *only, *options;
+	const char *name; /* of the adapter, in the results */
+	const char *junit, *sanitizer, *only, *options, *adapter_dir;
+	char **command; /* NULL: a plugin is checked */
 	unsigned seconds;
 	bool list, help;
 	char root[PATH_MAX]; /* of the workspace that was made for the run */
@@ -43,15 +46,20 @@ struct program {
 
 /* ---- The command line ---- */
 
-static const char usage[] = "berth conformance [OPTION...] FILE.so";
+static const char usage[] = "berth conformance [OPTION...] FILE.so\n"
+			    "       berth conformance [OPTION...] --command PROGRAM [ARGUMENT...]";
 
 static const char help[] =
 	"Checks an adapter against the contract between berth and its adapters: TAP on\n"
-	"standard output, a process for each check.\n\n"
-	"  --options JSON       an object with the adapter's options; default: as declared\n"
+	"standard output, a process for each check. The adapter is a plugin, or a program\n"
+	"that speaks the batch protocol.\n\n"
+	"  --command PROGRAM... check this program, with the arguments behind it\n"
+	"  --options JSON       an object with the adapter's options; default: as declared;\n"
+	"                       of a program, those of berth-process(7)\n"
 	"  --workspace-root DIR root of the workspace; default: an empty one made for it\n"
 	"  --data-dir DIR       directory with data, as the adapter expects it; default: none\n"
 	"  --check NAME         run this check alone, or those of a profile\n"
+	"  --adapter-dir DIR    where process.so is, which speaks with programs\n"
 	"  --junit FILE         write the results as JUnit XML as well\n"
 	"  --sanitizer NAME     run under address, undefined or thread, with which the\n"
 	"                       adapter was built\n"
@@ -79,6 +87,34 @@ static enum status take_options(struct program *program, const char *text)
 	return STATUS_DONE;
 }
 
+/* What follows --command is no option of ours: it is cut off. Returns how much is left. */
+static int cut_command(struct program *program, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--command") == 0) {
+			program->command = argv + i + 1;
+			if (*program->command && strcmp(*program->command, "--") == 0)
+				program->command++;
+			return i;
+		}
+	return argc;
+}
+
+/* What is to be checked, behind the options. */
+static enum status take_subject(struct program *program, char **arguments, int n)
+{
+	if (program->command && (n > 0 || !program->command[0] || !*program->command[0]))
+		return complain(STATUS_USAGE, n > 0 ? "%s: a plugin and a program; one adapter is expected" :
+						      "--command: a program is expected", n > 0 ? arguments[0] : "");
+	if (program->command && program->sanitizer)
+		return complain(STATUS_USAGE, "--sanitizer: it is for plugins; a program has a process of its own");
+	if (!program->command && n != 1)
+		return complain(STATUS_USAGE, "one adapter is expected: FILE.so, or --command PROGRAM [ARGUMENT...]");
+	program->subject.file = program->command ? NULL : arguments[0];
+	program->subject.is_program = program->command != NULL;
+	return STATUS_DONE;
+}
+
 static enum status parse(struct program *program, int argc, char **argv)
 {
 	static const struct option longs[] = {
@@ -86,12 +122,17 @@ static enum status parse(struct program *program, int argc, char **argv)
 		{ "data-dir", required_argument, NULL, 'd' },	{ "check", required_argument, NULL, 'c' },
 		{ "junit", required_argument, NULL, 'j' },	{ "sanitizer", required_argument, NULL, 's' },
 		{ "timeout", required_argument, NULL, 't' },	{ "list", no_argument, NULL, 'l' },
+		{ "adapter-dir", required_argument, NULL, 'a' },
 		{ "help", no_argument, NULL, 'h' },		{ NULL, 0, NULL, 0 },
 	};
 	char *end;
 	int c;
 
+	enum status status;
+
 	program->seconds = SECONDS_DEFAULT;
+	program->adapter_dir = ADAPTER_DIR;
+	argc = cut_command(program, argc, argv);
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, ":", longs, NULL)) != -1) {
 		switch (c) {
@@ -99,6 +140,7 @@ static enum status parse(struct program *program, int argc, char **argv)
 		case 'w': program->subject.workspace_root = optarg; break;
 		case 'd': program->subject.data_dir = optarg; break;
 		case 'c': program->only = optarg; break;
+		case 'a': program->adapter_dir = optarg; break;
 		case 'j': program->junit = optarg; break;
 		case 's': program->sanitizer = optarg; break;
 		case 'l': program->list = true; break;
@@ -116,10 +158,8 @@ static enum status parse(struct program *program, int argc, char **argv)
 	}
 	if (program->help || program->list)
 		return STATUS_DONE;
-	if (optind != argc - 1)
-		return complain(STATUS_USAGE, "one adapter is expected: %s", usage);
-	program->subject.file = argv[optind];
-	return program->options ? take_options(program, program->options) : STATUS_DONE;
+	status = take_subject(program, argv + optind, argc - optind);
+	return status == STATUS_DONE && program->options ? take_options(program, program->options) : status;
 }
 
 /* ---- What is checked ---- */
@@ -164,6 +204,46 @@ static enum status take_file(struct program *program)
 		return complain(STATUS_USAGE, "%s: a plugin named ID.so is expected, with an id of at most 64 characters", file);
 	memcpy(program->subject.id, base, len - 3);
 	program->subject.dir = dirname(program->dir);
+	program->name = program->subject.id;
+	return STATUS_DONE;
+}
+
+/* Timings decide nothing: a program on a busy machine has the time that it needs. */
+static void be_patient(cJSON *options)
+{
+	static const char *const names[] = { "start_timeout_ms", "call_timeout_ms" };
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (!cJSON_GetObjectItemCaseSensitive(options, names[i]))
+			cJSON_AddNumberToObject(options, names[i], PATIENCE_MS);
+}
+
+/* The program becomes the option command of the adapter that speaks with it, which is where
+ * such programs are loaded from. */
+static enum status take_command(struct program *program)
+{
+	const char *first = program->command[0], *base = strrchr(first, '/');
+	char cwd[PATH_MAX] = "", path[2 * PATH_MAX];
+	cJSON *command = cJSON_CreateArray();
+
+	if (!program->subject.options)
+		program->subject.options = cJSON_CreateObject();
+	if (cJSON_GetObjectItemCaseSensitive(program->subject.options, "command")) {
+		cJSON_Delete(command);
+		return complain(STATUS_USAGE, "--options: command is what --command says");
+	}
+	/* A name without a slash is looked for in PATH; what is relative is so to this directory. */
+	if (base && *first != '/' && !getcwd(cwd, sizeof cwd - 1))
+		return complain(STATUS_SETUP, "the current directory: %s", strerror(errno));
+	snprintf(path, sizeof path, "%s%s%s", cwd, *cwd ? "/" : "", first);
+	cJSON_AddItemToArray(command, cJSON_CreateString(path));
+	for (char **argument = program->command + 1; *argument; argument++)
+		cJSON_AddItemToArray(command, cJSON_CreateString(*argument));
+	cJSON_AddItemToObject(program->subject.options, "command", command);
+	be_patient(program->subject.options);
+	snprintf(program->subject.id, sizeof program->subject.id, "process");
+	program->subject.dir = program->adapter_dir;
+	program->name = base ? base + 1 : first;
 	return STATUS_DONE;
 }
 
@@ -224,12 +304,28 @@ static size_t count(const struct program *program, enum verdict verdict)
 /* Whether no other can pass where this one fails. */
 static bool is_vital(const struct check *check)
 {
-	static const char *const vital[] = { "base/stamp", "base/load", "base/open" };
+	return is_wanted(check, "base/stamp") || is_wanted(check, "base/load") || is_wanted(check, "base/open");
+}
 
-	for (size_t i = 0; i < sizeof vital / sizeof *vital; i++)
-		if (strcmp(check->name, vital[i]) == 0)
+/* Whether a check is about code in the process of berth, or about what only that is told. */
+static bool is_of_plugins(const struct check *check)
+{
+	static const char *const names[] = { "base/stamp", "base/options", "base/load", "base/later", "base/process",
+					     "base/leaks", "privacy", "lent", "close/leaks", "faults" };
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (is_wanted(check, names[i]))
 			return true;
 	return false;
+}
+
+static int try_check(const struct program *program, const struct check *check, struct result *result)
+{
+	if (!program->command || !is_of_plugins(check))
+		return run_check(check, &program->subject, program->seconds, result);
+	*result = (struct result){ .verdict = VERDICT_SKIPPED };
+	snprintf(result->why, sizeof result->why, "it is for plugins; a program has a process of its own");
+	return 0;
 }
 
 static enum status run_checks(struct program *program)
@@ -238,7 +334,7 @@ static enum status run_checks(struct program *program)
 	for (size_t i = 0; i < program->n_checks; i++) {
 		const struct check *check = program->checks[i];
 		struct result *result = &program->results[i];
-		int rc = run_check(check, &program->subject, program->seconds, result);
+		int rc = try_check(program, check, result);
 
 		if (rc < 0)
 			return complain(STATUS_SETUP, "%s: no process for it: %s", check->name, strerror(-rc));
@@ -263,7 +359,7 @@ static enum status write_junit(struct program *program)
 
 	for (size_t i = 0; i < program->n_checks; i++)
 		program->outcomes[i] = (struct outcome){ program->checks[i], i < program->n_run ? &program->results[i] : NULL };
-	rc = output_junit(program->junit, program->subject.id, program->outcomes, program->n_checks);
+	rc = output_junit(program->junit, program->name, program->outcomes, program->n_checks);
 	return rc < 0 ? complain(STATUS_SETUP, "--junit %s: %s", program->junit, strerror(-rc)) : STATUS_DONE;
 }
 
@@ -283,7 +379,7 @@ static enum status run(struct program *program, char **argv)
 
 		return complain(rc == -EINVAL ? STATUS_USAGE : STATUS_SETUP, "%s", error.text);
 	}
-	status = take_file(program);
+	status = program->command ? take_command(program) : take_file(program);
 	if (status == STATUS_DONE)
 		status = make_workspace(program);
 	if (status == STATUS_DONE)

@@ -45,6 +45,7 @@ const struct adapter *host_adapter(const struct subject *subject)
 	probed = *loaded;
 	pthread_mutex_init(&probed.lock, NULL);
 	probe_enter(&loaded->ops, &probed.ops);
+	probe.is_program = subject->is_program;
 	return loaded;
 }
 

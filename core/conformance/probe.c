@@ -192,6 +192,31 @@ static void judge_diagnostics(const struct probe_call *call, size_t n, const cha
 			   BERTH_DIAGNOSTICS_MAX);
 }
 
+/* Whether a diagnostic stands for an answer that a program has not given. */
+static bool is_trouble(const struct berth_diagnostic *diagnostic)
+{
+	static const char *const codes[] = { "adapter_timeout", "adapter_crashed", "adapter_quarantined",
+					     "adapter_broken" };
+
+	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+		if (text_is(diagnostic->code, codes[i]))
+			return true;
+	return false;
+}
+
+/* Where a call may end before it is answered, that the answer is missing says nothing. */
+static bool is_awaited(const struct probe_call *call)
+{
+	return probe.is_program && call->base.deadline_ns == 0 && !probe.cancelled;
+}
+
+static void judge_program(const struct probe_call *call, const struct berth_diagnostic *diagnostics, size_t n)
+{
+	for (size_t i = 0; is_awaited(call) && i < n; i++)
+		if (is_trouble(&diagnostics[i]))
+			note_fault(FAULT_PROGRAM, "%.*s", (int)diagnostics[i].message.len, diagnostics[i].message.ptr);
+}
+
 /* Absent is fine here: whether a member is required is the host's to say. */
 static bool id_fits(struct berth_text id)
 {
@@ -239,6 +264,8 @@ static int sink_runtime(struct berth_call *base, const struct berth_runtime *pus
 
 	if (pushed && HAS(pushed, n_diagnostics))
 		judge_diagnostics(call, pushed->n_diagnostics, "the runtime");
+	if (probe.is_program && pushed)
+		judge_program(call, pushed->diagnostics, pushed->n_diagnostics);
 	PUSH(call, "a runtime", pushed, (!HAS(pushed, runtime_id) || id_fits(pushed->runtime_id)) && host_ids_fit(pushed),
 	     rc = call->real->sink->runtime(call->real, pushed));
 	return after(call, rc, "a runtime");
@@ -324,6 +351,7 @@ static int sink_diagnostic(struct berth_call *base, const struct berth_diagnosti
 	int rc;
 
 	judge_diagnostics(call, ++call->n_diagnostics, "the answer");
+	judge_program(call, pushed, pushed != NULL);
 	/* A diagnostic of the answer may follow the last item. */
 	IN_HOST(rc = call->real->sink->diagnostic(call->real, pushed));
 	judge_push(call, true, "a diagnostic");
@@ -540,6 +568,8 @@ static void judge_return(const struct probe_call *call, int rc)
 	else if (rc < 0 && !(rc == -ENOENT && is_of_worker(call->operation)) && !*real->failure.text)
 		note_fault(FAULT_RETURN, "%s: it returned %d (%s) and gave no reason to fail", operation_name(call->operation), rc,
 			   strerror(-rc));
+	else if (rc < 0 && *real->failure.text && is_awaited(call))
+		note_fault(FAULT_PROGRAM, "%s: %s", operation_name(call->operation), real->failure.text);
 	else if ((rc == 0 || rc == 1) && real->n_refused == 0 && missing(call))
 		note_fault(FAULT_RETURN, "%s: it returned %d and pushed no %s", operation_name(call->operation), rc,
 			   missing(call));

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "core/conformance/check.h"
+#include "core/conformance/probe.h"
 #include "core/services.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -17,6 +18,11 @@ static struct {
 	uint64_t end_ns; /* 0: nothing is watched */
 	char what[128];
 } watched;
+
+static int seconds(void)
+{
+	return probe.is_program ? WATCH_PROGRAM_SECONDS : WATCH_SECONDS;
+}
 
 static void *run(void *data)
 {
@@ -28,7 +34,7 @@ static void *run(void *data)
 		if (watched.end_ns != 0 && services_monotonic_ns() > watched.end_ns) {
 			if (watched.skips)
 				check_skip("%s, and that does not end", watched.what);
-			check_fail("%s; %d seconds later that has not ended", watched.what, WATCH_SECONDS);
+			check_fail("%s; %d seconds later that has not ended", watched.what, seconds());
 		}
 		pthread_mutex_unlock(&lock);
 		nanosleep(&pause, NULL);
@@ -47,7 +53,7 @@ void watch(const char *operation, const char *state)
 		pthread_detach(thread);
 	watched.running = true;
 	snprintf(watched.what, sizeof watched.what, "%s: %s", operation, state);
-	watched.end_ns = services_monotonic_ns() + WATCH_SECONDS * UINT64_C(1000000000);
+	watched.end_ns = services_monotonic_ns() + (uint64_t)seconds() * 1000000000;
 	pthread_mutex_unlock(&lock);
 }
 
