@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "core/call.h"
+#include "core/cleanup.h"
 #include "core/identifier.h"
 #include "core/json_writer.h"
 #include "core/text.h"
@@ -44,8 +45,34 @@ int registry_add(struct registry *registry, struct instance *instance)
 	return 0;
 }
 
+static void *close_one(void *instance)
+{
+	instance_close(instance);
+	return NULL;
+}
+
+/* Closes those that are processes of their own, side by side: each may take until it is forced to end. */
+static void close_apart(struct registry *registry)
+{
+	CLEANUP_FREE pthread_t *threads = calloc(registry->n_instances, sizeof *threads);
+	size_t n_threads = 0, n = 0;
+
+	for (size_t i = 0; i < registry->n_instances; i++) {
+		struct instance *instance = registry->instances[i];
+
+		if (threads && instance->is_apart && pthread_create(&threads[n_threads], NULL, close_one, instance) == 0)
+			n_threads++;
+		else
+			registry->instances[n++] = instance;
+	}
+	registry->n_instances = n;
+	while (n_threads > 0)
+		pthread_join(threads[--n_threads], NULL);
+}
+
 void registry_fini(struct registry *registry)
 {
+	close_apart(registry);
 	/* The last that was opened is closed first. */
 	while (registry->n_instances > 0)
 		instance_close(registry->instances[--registry->n_instances]);

@@ -338,6 +338,33 @@ static void what_is_large_crosses(void **state)
 	host_stop(&host);
 }
 
+/* Each waits in close until all are there: one after the other they would be killed. */
+static void those_that_take_long_end_together(void **state)
+{
+	const struct host_setup setup = { .adapters = "", .adapter_dir = fixture_dir() };
+	CLEANUP_FREE char *path = NULL;
+	char *dir = scratch_new();
+	struct host host;
+	struct stat st;
+
+	(void)state;
+	assert_true(asprintf(&path, "%s/met", dir) >= 0);
+	host_prepare(&host, &setup);
+	for (int i = 0; i < 3; i++) {
+		char name[16];
+
+		snprintf(name, sizeof name, "unruly-%d", i);
+		host_add(&host, name, "{'adapter':'unruly','runtime_id':'%s','isolate':true,'options':{'does':'close meet'},"
+				      "'isolation':{'stop_timeout_ms':10000,'environment':{'UNRULY_FILE':'%s'}}}", name, path);
+	}
+	host_open(&host, &setup);
+	assert_int_equal(host.inventory.registry.n_instances, 3);
+	host_stop(&host);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, 6);
+	scratch_remove(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -350,6 +377,7 @@ int main(void)
 		cmocka_unit_test(a_secret_is_on_no_command_line),
 		cmocka_unit_test(what_a_plugin_logs_is_in_the_log),
 		cmocka_unit_test(what_is_large_crosses),
+		cmocka_unit_test(those_that_take_long_end_together),
 	};
 
 	if (!getenv("BERTH")) {
