@@ -32,6 +32,8 @@ static const struct {
 	[FAILURE_OPEN_FAILED] = { "open_failed", "mend what the adapter names" },
 	[FAILURE_RUNTIME_UNAVAILABLE] = { "runtime_unavailable", "it is presented as unavailable until then" },
 	[FAILURE_RUNTIME_ID_TAKEN] = { "runtime_id_taken", "select the adapter once" },
+	[FAILURE_QUARANTINED] = { "quarantined",
+		"mend its file or its configuration, or have it tried with berth adapters retry" },
 	[FAILURE_NO_MEMORY] = { "no_memory", "free memory and start again" },
 };
 

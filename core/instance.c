@@ -180,6 +180,25 @@ static int open_state(struct instance *instance, const struct berth_open_request
 	return failure_set(failure, FAILURE_OPEN_FAILED, "the adapter to open", "%s", call.failure.text);
 }
 
+static bool is_process(const struct adapter *adapter)
+{
+	return strcmp(adapter->stamp.id, ISOLATION_ADAPTER) == 0;
+}
+
+/* Puts what a drop-in cannot say into an option. */
+static void put_option(struct options *options, const struct stamp *stamp, const char *name, struct berth_text text)
+{
+	for (size_t i = 0; i < stamp->n_options; i++)
+		if (strcmp(stamp->options[i].name, name) == 0)
+			options->values[i].text = text;
+}
+
+static void put_standing(struct instance *instance, struct options *options, const struct stamp *stamp)
+{
+	put_option(options, stamp, STANDING_OPTION,
+		   (struct berth_text){ (const char *)&instance->standing, sizeof instance->standing });
+}
+
 /* An isolated instance is opened through the adapter that runs it elsewhere, by the options
  * under the key isolation, of which one holds all that the instance itself is given. */
 static int open_isolated(struct instance *instance, const cJSON *settings, const struct berth_open_request *open,
@@ -195,9 +214,8 @@ static int open_isolated(struct instance *instance, const cJSON *settings, const
 		rc = isolation_wrap(instance, open, &inner, failure);
 	if (rc < 0)
 		return rc;
-	for (size_t i = 0; i < host->n_options; i++)
-		if (strcmp(host->options[i].name, ISOLATION_OPTION) == 0)
-			options.values[i].text = (struct berth_text){ inner.data, inner.len };
+	put_option(&options, host, ISOLATION_OPTION, (struct berth_text){ inner.data, inner.len });
+	put_standing(instance, &options, host);
 	outer.options = options.values;
 	outer.n_options = host->n_options;
 	return open_state(instance, &outer, failure);
@@ -228,6 +246,7 @@ int instance_open(struct adapter *adapter, const char *name, const cJSON *settin
 		return failure_set(failure, FAILURE_NO_MEMORY, "memory", "none");
 	instance->n_refs = 1;
 	pthread_mutex_init(&instance->own_lock, NULL);
+	pthread_mutex_init(&instance->standing.lock, NULL);
 	instance->name = strdup(name);
 	if (!instance->name)
 		return failure_set(failure, FAILURE_NO_MEMORY, "memory", "none");
@@ -239,14 +258,35 @@ int instance_open(struct adapter *adapter, const char *name, const cJSON *settin
 	else if (!adapter->host && adapter->stamp.threading != BERTH_THREADS_ANY)
 		instance->lock = &adapter->lock;
 	rc = read_options(&adapter->stamp, "options.", settings, &options, failure);
+	if (rc == 0 && is_process(adapter))
+		put_standing(instance, &options, &adapter->stamp);
 	if (rc == 0)
 		rc = adapter->host ? open_isolated(instance, settings, &open, failure) :
 				     open_state(instance, &open, failure);
 	if (rc < 0)
 		return rc;
-	instance->is_apart = adapter->host || strcmp(adapter->stamp.id, ISOLATION_ADAPTER) == 0;
+	instance->is_apart = adapter->host || is_process(adapter);
 	*instancep = STEAL(instance);
 	return 0;
+}
+
+bool instance_in_quarantine(struct instance *instance, struct quarantine *quarantine)
+{
+	pthread_mutex_lock(&instance->standing.lock);
+	*quarantine = instance->standing.quarantine;
+	pthread_mutex_unlock(&instance->standing.lock);
+	return quarantine->since_ns > 0;
+}
+
+bool instance_retry(struct instance *instance)
+{
+	bool retry;
+
+	pthread_mutex_lock(&instance->standing.lock);
+	retry = instance->standing.quarantine.since_ns > 0;
+	instance->standing.retry = retry;
+	pthread_mutex_unlock(&instance->standing.lock);
+	return retry;
 }
 
 struct instance *instance_ref(struct instance *instance)
@@ -269,6 +309,7 @@ void instance_close(struct instance *instance)
 	}
 	diagnostics_fini(&instance->diagnostics);
 	pthread_mutex_destroy(&instance->own_lock);
+	pthread_mutex_destroy(&instance->standing.lock);
 	free(instance->kept);
 	free(instance->name);
 	free(instance);

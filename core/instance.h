@@ -13,6 +13,7 @@
 #include "core/loader.h"
 #include "core/services.h"
 #include "core/wire.h"
+#include "inline/standing.h"
 
 /* What every instance is opened with. Borrowed by instance_open. */
 struct workspace {
@@ -28,6 +29,7 @@ struct instance {
 	bool opened;
 	struct error trouble; /* why its runtime cannot serve although it has opened; "" where it can */
 	bool is_apart; /* its answers come from another process */
+	struct standing standing; /* of that process, which the adapter of processes writes */
 	struct services services;
 	struct wire_runtime runtime;    /* as pushed by open, with defaults filled in */
 	char own_id[BERTH_ID_MAX + 1];  /* what the adapter calls it, where another runtime_id is configured */
@@ -42,6 +44,12 @@ struct instance {
  * and the options count. [set-up] */
 int instance_open(struct adapter *adapter, const char *name, const cJSON *settings, const struct workspace *workspace,
 		  struct instance **instancep, struct failure *failure);
+
+/* Whether its process is not started any more, and why. [any thread] */
+bool instance_in_quarantine(struct instance *instance, struct quarantine *quarantine);
+
+/* Has a process in quarantine started again, which takes a moment; false where it is not in quarantine. [any thread] */
+bool instance_retry(struct instance *instance);
 
 /* One more that will close it. [set-up] */
 struct instance *instance_ref(struct instance *instance);

@@ -69,15 +69,26 @@ int inventory_require(struct inventory *inventory, const char *name)
 enum inventory_state inventory_state(const struct inventory_entry *entry)
 {
 	const struct dropin *dropin = &entry->dropin;
+	struct quarantine quarantine;
 
 	if (entry->instance)
-		return STATE_ACTIVE;
+		return instance_in_quarantine(entry->instance, &quarantine) ? STATE_QUARANTINED : STATE_ACTIVE;
 	/* An error may be in just what would have switched it off: so it comes first. */
 	if (dropin->failures.n > 0)
 		return STATE_FAILED;
 	if (dropin->masked_by)
 		return STATE_MASKED;
 	return settings_true(dropin->settings, "enabled") ? STATE_FAILED : STATE_DISABLED;
+}
+
+const char *inventory_state_name(enum inventory_state state)
+{
+	static const char *const names[N_STATES] = {
+		[STATE_ACTIVE] = "active", [STATE_FAILED] = "failed", [STATE_DISABLED] = "disabled", [STATE_MASKED] = "masked",
+		[STATE_QUARANTINED] = "quarantined",
+	};
+
+	return names[state];
 }
 
 bool inventory_is_required(const struct inventory_entry *entry)

@@ -22,6 +22,8 @@ enum inventory_state {
 	STATE_FAILED,
 	STATE_DISABLED,
 	STATE_MASKED,
+	STATE_QUARANTINED, /* it serves, but its process has ended too often */
+	N_STATES,
 };
 
 struct inventory {
@@ -53,6 +55,7 @@ int inventory_require(struct inventory *inventory, const char *name);
 size_t inventory_start(struct inventory *inventory, const struct workspace *workspace);
 
 enum inventory_state inventory_state(const struct inventory_entry *entry);
+const char *inventory_state_name(enum inventory_state state);
 bool inventory_is_required(const struct inventory_entry *entry);
 
 /* The entry of that name; NULL where there is none. */

@@ -26,9 +26,12 @@ int isolation_find(struct loader *loader, const char *program, const char *id, c
 		return rc;
 	if (!program)
 		return failure_set(failure, FAILURE_OPEN_FAILED, "a program that runs isolated instances", "none");
-	adapter->program = program;
-	adapter->host = host;
-	adapter->ops = host->ops;
+	/* The second time others may be reading it. */
+	if (!adapter->host) {
+		adapter->program = program;
+		adapter->ops = host->ops;
+		adapter->host = host;
+	}
 	*adapterp = adapter;
 	return 0;
 }

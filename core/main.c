@@ -373,8 +373,11 @@ static enum status run_inspect(struct program *program)
 	char line[FAILURE_LINE_MAX];
 	struct failure failure;
 
+	if (strcmp(program->options.arguments[0], "retry") == 0)
+		return complain(STATUS_USAGE, "adapters retry: --connect or BERTH_CONNECT is expected: without a service every "
+				"command starts its adapters anew, and there is nothing to retry");
 	if (strcmp(program->options.arguments[0], "inspect") != 0)
-		return complain(STATUS_USAGE, "adapters: usage: berth adapters [inspect FILE]");
+		return complain(STATUS_USAGE, "adapters: usage: berth adapters [inspect FILE | retry NAME]");
 	fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return complain(STATUS_SETUP, "%s: %s", file, strerror(errno));
@@ -445,6 +448,12 @@ static size_t count_instances(struct berth_text report, const char *state, bool 
 	return n;
 }
 
+/* How many are to serve and cannot. */
+static size_t n_lacking(struct berth_text report, bool required)
+{
+	return count_instances(report, "\"failed\"", required) + count_instances(report, "\"quarantined\"", required);
+}
+
 /* What is wrong is what the service's own inventory says: it has checked the rest itself
  * when it started. */
 static enum status report_check(struct program *program, struct berth_text report)
@@ -458,7 +467,7 @@ static enum status report_check(struct program *program, struct berth_text repor
 		return complain_no_memory();
 	for (char *failure = strtok_r(failures.data, "\n", &saved); failure; failure = strtok_r(NULL, "\n", &saved))
 		complain(STATUS_SETUP, "adapter %s", failure);
-	if (count_instances(report, "\"failed\"", false) > 0)
+	if (n_lacking(report, false) > 0)
 		return STATUS_SETUP;
 	return print_all_well(program, count_instances(report, "\"active\"", false), count_instances(report, NULL, false));
 }
@@ -477,9 +486,31 @@ static enum status run_report(struct program *program)
 	if (command == COMMAND_CHECK)
 		return report_check(program, report);
 	status = show(program, command == COMMAND_CONFIG ? TABLE_CONFIG : TABLE_ADAPTERS, &answer);
-	if (command == COMMAND_ADAPTERS && count_instances(report, "\"failed\"", true) > 0)
+	if (command == COMMAND_ADAPTERS && n_lacking(report, true) > 0)
 		return STATUS_SETUP;
 	return status;
+}
+
+static enum status run_retry(struct program *program)
+{
+	const char *name = program->options.arguments[1];
+	CLEANUP(buffer_fini) struct buffer answer = { 0 };
+	CLEANUP_FREE char *path = NULL;
+	struct error error;
+	enum status status;
+
+	if (!inventory_name_valid(berth_text(name)))
+		return complain(STATUS_USAGE, "adapters retry: \"%.80s\": a name of 1 to 64 characters [a-z0-9_-] is expected",
+				name);
+	if (asprintf(&path, "/api/adapters/%s/retry", name) < 0) {
+		path = NULL;
+		return complain_no_memory();
+	}
+	if (remote_post(program->remote, path, &answer, &error) < 0)
+		return complain(STATUS_SETUP, "%s", error.text);
+	status = text_is(table_find((struct berth_text){ answer.data, answer.len }, "state"), "\"accepted\"") ?
+			 STATUS_DONE : STATUS_REFUSED;
+	return show(program, TABLE_STATE, &answer) != STATUS_DONE ? STATUS_SETUP : status;
 }
 
 static enum status run_relay(struct program *program)
@@ -515,7 +546,7 @@ static enum status run_there(struct program *program)
 	case COMMAND_ADAPTERS:
 	case COMMAND_CHECK:
 	case COMMAND_CONFIG:
-		return run_report(program);
+		return options->arguments[0] ? run_retry(program) : run_report(program);
 	case COMMAND_BATCH:
 		return run_relay(program);
 	case COMMAND_WATCH:

@@ -36,8 +36,9 @@ static const struct {
 	[COMMAND_TRANSCRIPT] = { "transcript", "RUNTIME WORKER", 2, 0, "read a worker's transcript" },
 	[COMMAND_CONNECT_POINTS] = { "connect-points", "RUNTIME WORKER", 2, 0, "list where a worker can be reached" },
 	[COMMAND_EVENTS] = { "events", "RUNTIME", 1, 0, "read what has happened in a runtime" },
-	[COMMAND_ADAPTERS] = { "adapters", "[inspect FILE]", 0, 2, "list the adapters, and why one is not there;\n"
-		"inspect: what a plugin says of itself, not run" },
+	[COMMAND_ADAPTERS] = { "adapters", "[inspect FILE | retry NAME]", 0, 2, "list the adapters, and why one is not there;\n"
+		"inspect: what a plugin says of itself, not run;\n"
+		"retry: start what a service has in quarantine" },
 	[COMMAND_CHECK] = { "check", "", 0, 0, "find all that is wrong with the configuration" },
 	[COMMAND_CONFIG] = { "config", "", 0, 0, "show the settings, and where each comes from" },
 	[COMMAND_BATCH] = { "batch", "", 0, 0, "answer JSON requests, one a line, on standard input" },
@@ -307,7 +308,8 @@ static int check_combinations(const struct options *options, struct error *error
  * file says is read here in any case, and a service is one here. */
 static int find_connection(struct options *options, struct error *error)
 {
-	bool inspects = options->command == COMMAND_ADAPTERS && options->arguments[0];
+	bool inspects = options->command == COMMAND_ADAPTERS && options->arguments[0] &&
+			strcmp(options->arguments[0], "retry") != 0;
 	bool is_here = inspects || options->command == COMMAND_SERVE;
 
 	if (is_here && options->connect)

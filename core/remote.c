@@ -575,6 +575,11 @@ int remote_get(struct remote *remote, const char *path, struct buffer *answer, s
 	return request_single(remote, path, berth_text(NULL), answer, error);
 }
 
+int remote_post(struct remote *remote, const char *path, struct buffer *answer, struct error *error)
+{
+	return request_single(remote, path, berth_text(""), answer, error);
+}
+
 /* ---- Opening and closing ---- */
 
 static int set_up(struct remote *remote, const struct remote_options *options, struct error *error)

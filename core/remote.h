@@ -49,6 +49,9 @@ int remote_ask(struct remote *remote, struct berth_text line, struct buffer *ans
 /* Appends what the service has at a path, such as /api/adapters. */
 int remote_get(struct remote *remote, const char *path, struct buffer *answer, struct error *error);
 
+/* Asks for what is done at a path, such as /api/adapters/NAME/retry, and appends the answer. */
+int remote_post(struct remote *remote, const char *path, struct buffer *answer, struct error *error);
+
 void remote_close(struct remote *remote);
 
 #endif

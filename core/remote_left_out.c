@@ -38,6 +38,12 @@ int remote_get(struct remote *remote, const char *path, struct buffer *answer, s
 	return error_set(error, -ENOSYS, "no service");
 }
 
+int remote_post(struct remote *remote, const char *path, struct buffer *answer, struct error *error)
+{
+	(void)remote, (void)path, (void)answer;
+	return error_set(error, -ENOSYS, "no service");
+}
+
 void remote_close(struct remote *remote)
 {
 	(void)remote;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/cleanup.h"
 #include "core/host_config.h"
@@ -28,21 +29,44 @@ static bool add_text(cJSON *object, const char *key, struct berth_text text)
 	return string && add_string(object, key, string);
 }
 
+static bool add_failure(cJSON *list, const struct failure *failure)
+{
+	cJSON *item = cJSON_CreateObject();
+
+	return item && cJSON_AddItemToArray(list, item) && add_string(item, "code", failure_code_name(failure->code)) &&
+	       add_string(item, "expected", failure->expected) && add_string(item, "found", failure->found.text) &&
+	       add_string(item, "hint", failure_hint(failure->code));
+}
+
+/* Why a process is not started any more: for people as a failure, for programs as an object. */
+static bool add_quarantine(cJSON *object, cJSON *failures, const struct quarantine *quarantine)
+{
+	time_t seconds = (time_t)(quarantine->since_ns / 1000000000);
+	struct failure failure;
+	char since[40];
+	cJSON *item;
+	struct tm tm;
+
+	strftime(since, sizeof since, "%Y-%m-%dT%H:%M:%S+00:00", gmtime_r(&seconds, &tm));
+	failure_set(&failure, FAILURE_QUARANTINED, "a process that goes on",
+		    "%s; it ended %llu times in a row, and is not started any more since %s", quarantine->reason,
+		    (unsigned long long)quarantine->n_deaths, since);
+	item = add_failure(failures, &failure) ? cJSON_AddObjectToObject(object, "quarantine") : NULL;
+	return item && add_string(item, "since", since) && add_string(item, "reason", quarantine->reason) &&
+	       cJSON_AddNumberToObject(item, "deaths", (double)quarantine->n_deaths);
+}
+
 static bool add_failures(cJSON *object, const struct inventory_entry *entry)
 {
 	cJSON *list = cJSON_AddArrayToObject(object, "failures");
+	struct quarantine quarantine;
 
-	for (size_t i = 0; i < entry->dropin.failures.n; i++) {
-		const struct failure *failure = &entry->dropin.failures.list[i];
-		cJSON *item = cJSON_CreateObject();
-
-		if (!item || !cJSON_AddItemToArray(list, item) ||
-		    !add_string(item, "code", failure_code_name(failure->code)) ||
-		    !add_string(item, "expected", failure->expected) || !add_string(item, "found", failure->found.text) ||
-		    !add_string(item, "hint", failure_hint(failure->code)))
+	for (size_t i = 0; i < entry->dropin.failures.n; i++)
+		if (!add_failure(list, &entry->dropin.failures.list[i]))
 			return false;
-	}
-	return list;
+	if (list && entry->instance && instance_in_quarantine(entry->instance, &quarantine))
+		return add_quarantine(object, list, &quarantine);
+	return list && cJSON_AddNullToObject(object, "quarantine");
 }
 
 /* Whether an option may be shown: it is declared, and not as a secret. */
@@ -87,12 +111,6 @@ static bool add_settings(cJSON *object, const struct inventory_entry *entry)
 
 static bool add_entry(cJSON *list, const struct inventory_entry *entry)
 {
-	static const char *const states[] = {
-		[STATE_ACTIVE] = "active",
-		[STATE_FAILED] = "failed",
-		[STATE_DISABLED] = "disabled",
-		[STATE_MASKED] = "masked",
-	};
 	const struct stamp *stamp = entry->adapter ? &entry->adapter->stamp : NULL;
 	cJSON *object = cJSON_CreateObject();
 	char abi[32];
@@ -103,7 +121,7 @@ static bool add_entry(cJSON *list, const struct inventory_entry *entry)
 	}
 	if (stamp)
 		snprintf(abi, sizeof abi, "%u.%u", stamp->major, stamp->minor);
-	return add_string(object, "name", entry->dropin.name) && add_string(object, "state", states[inventory_state(entry)]) &&
+	return add_string(object, "name", entry->dropin.name) && add_string(object, "state", inventory_state_name(inventory_state(entry))) &&
 	       cJSON_AddBoolToObject(object, "required", inventory_is_required(entry)) &&
 	       add_string(object, "adapter", settings_string(entry->dropin.settings, "adapter")) &&
 	       add_string(object, "version", stamp ? stamp->version : NULL) &&

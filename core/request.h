@@ -38,6 +38,7 @@ struct request {
 	bool id_is_number;
 	uint64_t limit, start;
 	struct berth_text runtime_id, worker_id, host_id;
+	struct berth_text adapter; /* the name of an instance, for what is not of the registry */
 	struct berth_text cursor; /* of read_events: where it goes on; absent: from the first that is kept */
 	struct berth_text after; /* of list_workers: RUNTIME/WORKER behind which it goes on; absent: from the start */
 	uint64_t deadline_ns;    /* of services_monotonic_ns, for the adapters; 0: none */

@@ -58,7 +58,7 @@ echo local-worker-runtime | row "a runtime" "$setup worker lo"
 row "the workers of a runtime" "$setup worker local-worker-runtime " <"$scratch/workers"
 row "a worker behind options of the command" "$setup stop --force local-worker-runtime local-worker-k" <"$scratch/workers"
 row "the hosts" "$setup workers --host " <"$scratch/hosts"
-echo inspect | row "what adapters can do" "adapters "
+printf '%s\n' inspect retry | row "what adapters can do" "adapters "
 echo embedded.so | row "a plugin to inspect" "adapters inspect $BERTH_ADAPTER_DIR/embedded.s"
 "$BERTH" conformance --list | sed -n 's/^\(hosts[^ ]*\) .*/\1/p' | row "the checks that begin so" "conformance --check hosts"
 row "nothing, silently, where nothing can be asked" "--adapters none worker " </dev/null

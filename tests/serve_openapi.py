@@ -175,6 +175,7 @@ def run(api, failed):
             expect("send_input", 200, {"content": "x"}, **address)
         for host in expect("list_hosts", 200)["items"]:
             expect("list_workers_for_host", 200, host_id=host["host_id"])
+        assert expect("retry", 200, adapter="embedded")["diagnostics"][0]["code"] == "adapter_not_quarantined"
         for name in ("adapters", "config", "healthz", "readyz", "metrics", "openapi"):
             expect(name, 200)
 
@@ -219,6 +220,7 @@ def run(api, failed):
         refused("read_events", 404, runtime_id="nowhere")
         refused("read_events", 400, runtime_id=EMBEDDED, follow="x")
         refused("spawn_worker", 400, {}, runtime_id=EMBEDDED)
+        refused("retry", 404, adapter="nowhere")
         for name, method, target, headers in (
                 ("list_runtimes", "GET", "/api/runtimes", {"Host": "evil.example"}),
                 ("list_runtimes", "GET", "/api/runtimes", {"Origin": "null"}),
@@ -229,7 +231,7 @@ def run(api, failed):
             _, value = api.check(name, *api.ask(method, target, None, headers))
             kinds.add(value["error"]["kind"])
         assert kinds == {"bad_request", "invalid_identifier", "unknown_host", "unknown_runtime", "unknown_worker", "too_large",
-                         "forbidden", "method_not_allowed", "unknown_route"}, kinds
+                         "forbidden", "method_not_allowed", "unknown_route", "unknown_adapter"}, kinds
 
     def all_operations():
         missing = set(api.operations) - {name for name, status in api.seen if status == 200}

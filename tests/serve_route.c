@@ -31,6 +31,8 @@ static void paths_lead_to_their_routes(void **state)
 		{ "POST", "/api/runtimes", -EPERM, ROUTE_RUNTIMES, NULL, NULL, NULL },
 		{ "GET", "/api/runtimes/a/workers", -EPERM, ROUTE_SPAWN, NULL, NULL, NULL },
 		{ "HEAD", "/api/batch", -EPERM, ROUTE_BATCH, NULL, NULL, NULL },
+		{ "GET", "/api/adapters/a/retry", -EPERM, ROUTE_RETRY, NULL, NULL, NULL },
+		{ "POST", "/api/adapters/a/retry", 0, ROUTE_RETRY, NULL, NULL, NULL },
 		{ "GET", "/api/runtimes", 0, ROUTE_RUNTIMES, NULL, NULL, NULL },
 		{ "HEAD", "/%61pi/runtime%73", 0, ROUTE_RUNTIMES, NULL, NULL, NULL },
 		{ "GET", "/api/hosts/h/workers", 0, ROUTE_HOST_WORKERS, NULL, NULL, "h" },

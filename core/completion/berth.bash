@@ -111,16 +111,17 @@ _berth_operand() {
 	local current=$1 commands='runtimes hosts workers worker spawn stop input transcript connect-points events adapters check config batch serve watch conformance new-adapter'
 
 	shift
-	case $#:${1-} in
+	case $#:${1-}${2:+:$2} in
+	2:adapters:retry) COMPREPLY=($(compgen -W "$(_berth_instances)" -- "$current")) ;;
 	0:*) COMPREPLY=($(compgen -W "$commands" -- "$current")) ;;
 	1:worker | 1:spawn | 1:stop | 1:input | 1:transcript | 1:connect-points | 1:events)
 		COMPREPLY=($(compgen -W "$(_berth_runtimes)" -- "$current"))
 		;;
-	2:worker | 2:stop | 2:input | 2:transcript | 2:connect-points)
+	2:worker:* | 2:stop:* | 2:input:* | 2:transcript:* | 2:connect-points:*)
 		COMPREPLY=($(compgen -W "$(_berth_workers "$2")" -- "$current"))
 		;;
-	1:adapters) COMPREPLY=($(compgen -W inspect -- "$current")) ;;
-	2:adapters | 1:conformance)
+	1:adapters) COMPREPLY=($(compgen -W 'inspect retry' -- "$current")) ;;
+	2:adapters:inspect | 1:conformance)
 		local IFS=$'\n'
 		_berth_files -f -X '!*.so' -- "$current"
 		COMPREPLY+=($(compgen -d -- "$current"))

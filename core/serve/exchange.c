@@ -314,6 +314,28 @@ void exchange_add_body(struct exchange *exchange, const char *data, size_t len)
 
 /* ---- The request ---- */
 
+/* Starts the process of an instance again that is in quarantine. */
+static void retry(struct exchange *exchange, const struct inventory *inventory)
+{
+	struct berth_text name = exchange->request.adapter;
+	struct buffer *out = &exchange->answer;
+
+	for (size_t i = 0; i < inventory->n_entries; i++) {
+		const struct inventory_entry *entry = &inventory->entries[i];
+
+		if (!text_is(name, entry->dropin.name))
+			continue;
+		if (entry->instance && instance_retry(entry->instance))
+			buffer_append_string(out, "{\"state\":\"accepted\",\"diagnostics\":[]}");
+		else
+			buffer_append_string(out, "{\"state\":\"rejected\",\"diagnostics\":[{\"code\":\"adapter_not_quarantined\","
+						  "\"severity\":\"warning\",\"message\":\"only what is in quarantine is tried "
+						  "again; what has failed is, when the configuration is read again\"}]}");
+		return;
+	}
+	exchange_refuse(exchange, REFUSAL_UNKNOWN_ADAPTER, "adapter: the name of an instance in /api/adapters is expected");
+}
+
 static void answer_itself(struct exchange *exchange)
 {
 	struct service *service = exchange->service;
@@ -331,6 +353,11 @@ static void answer_itself(struct exchange *exchange)
 		if ((exchange->route == ROUTE_CONFIG ? report_config(set->setup.config.settings, out) :
 						       report_adapters(&set->setup.inventory, out)) < 0)
 			exchange_refuse(exchange, REFUSAL_OUT_OF_MEMORY, "no memory for the answer");
+		sets_release(&service->sets, set);
+		break;
+	case ROUTE_RETRY:
+		set = sets_hold(&service->sets);
+		retry(exchange, &set->setup.inventory);
 		sets_release(&service->sets, set);
 		break;
 	case ROUTE_METRICS:

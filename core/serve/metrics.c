@@ -127,15 +127,11 @@ static void write_calls(const char *name, const char *help, const struct registr
 
 static void write_adapters(const struct inventory *inventory, struct buffer *out)
 {
-	static const char *const states[] = {
-		[STATE_ACTIVE] = "active", [STATE_FAILED] = "failed", [STATE_DISABLED] = "disabled", [STATE_MASKED] = "masked",
-	};
-
 	head(out, "berth_adapter_state", "gauge", "1 for the state that a configured instance is in.");
 	for (size_t i = 0; i < inventory->n_entries; i++)
-		for (int state = STATE_ACTIVE; state <= STATE_MASKED; state++)
+		for (enum inventory_state state = STATE_ACTIVE; state < N_STATES; state++)
 			print(out, "berth_adapter_state{adapter=\"%s\",state=\"%s\"} %d\n", inventory->entries[i].dropin.name,
-			      states[state], inventory_state(&inventory->entries[i]) == (enum inventory_state)state);
+			      inventory_state_name(state), inventory_state(&inventory->entries[i]) == state);
 }
 
 void metrics_write(struct metrics *metrics, struct sets *sets, const struct set *set, struct buffer *out)

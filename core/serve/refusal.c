@@ -21,6 +21,7 @@ static const struct {
 	[REFUSAL_METHOD_NOT_ALLOWED] = { "method_not_allowed", 405 },
 	[REFUSAL_TOO_LARGE] = { "too_large", 413 },
 	[REFUSAL_OUT_OF_MEMORY] = { "out_of_memory", 500 },
+	[REFUSAL_UNKNOWN_ADAPTER] = { "unknown_adapter", 404 },
 	[REFUSAL_BUSY] = { "busy", 503 },
 	[REFUSAL_TIMEOUT] = { "timeout", 504 },
 	[REFUSAL_INVALID_IDENTIFIER] = { "invalid_identifier", 400 },

@@ -13,6 +13,7 @@ enum refusal {
 	REFUSAL_METHOD_NOT_ALLOWED,
 	REFUSAL_TOO_LARGE,
 	REFUSAL_OUT_OF_MEMORY,
+	REFUSAL_UNKNOWN_ADAPTER,
 	REFUSAL_BUSY,
 	REFUSAL_TIMEOUT,
 	/* The registry's own, which it writes itself: */

@@ -39,6 +39,7 @@ const struct route_row routes[N_ROUTES] = {
 	[ROUTE_BATCH] = { "batch", "POST", "/api/batch", ROUTE_OF_BATCH, N_REQUEST_OPS, ROUTE_TAKES_BODY, TOKEN_READ },
 	/* They name files. */
 	[ROUTE_ADAPTERS] = { "adapters", "GET", "/api/adapters", ROUTE_OF_SERVICE, N_REQUEST_OPS, 0, TOKEN_WRITE },
+	[ROUTE_RETRY] = { "retry", "POST", "/api/adapters/{adapter}/retry", ROUTE_OF_SERVICE, N_REQUEST_OPS, 0, TOKEN_WRITE },
 	[ROUTE_CONFIG] = { "config", "GET", "/api/config", ROUTE_OF_SERVICE, N_REQUEST_OPS, 0, TOKEN_WRITE },
 	[ROUTE_OPENAPI] = { "openapi", "GET", "/api/openapi.json", ROUTE_OF_SERVICE, N_REQUEST_OPS, 0, TOKEN_READ },
 	[ROUTE_HEALTH] = { "healthz", "GET", "/healthz", ROUTE_OF_SERVICE, N_REQUEST_OPS, 0, TOKEN_READ },
@@ -128,6 +129,8 @@ static void take_identifiers(const struct segments *segments, const char *patter
 			request->worker_id = segments->list[i];
 		else if (text_is(own.list[i], "{host_id}"))
 			request->host_id = segments->list[i];
+		else if (text_is(own.list[i], "{adapter}"))
+			request->adapter = segments->list[i];
 }
 
 static int decode_segments(struct berth_text path, struct segments *segments, struct error *error)

@@ -66,6 +66,7 @@ struct child {
 	struct trouble demanded;  /* why this one is to end */
 	bool stopping;
 	uint64_t deaths;          /* in a row */
+	struct standing *standing, own_standing;
 };
 
 static uint64_t now_ns(const struct child *child)
@@ -100,15 +101,52 @@ bool child_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadl
 				  pthread_cond_timedwait(cond, lock, &until) != ETIMEDOUT;
 }
 
-/* ---- What is remembered of children whose instances were closed ---- */
+/* ---- Quarantine ---- */
 
-/* A quarantine outlives the instance, or to load the configuration again would lift it. */
+static void set_quarantine(struct child *child, const struct quarantine *quarantine)
+{
+	time_t seconds = (time_t)(quarantine->since_ns / SECOND);
+	char since[40];
+	struct tm tm;
+
+	strftime(since, sizeof since, "%Y-%m-%dT%H:%M:%S+00:00", gmtime_r(&seconds, &tm));
+	trouble_set(&child->trouble, TROUBLE_QUARANTINED, "%.140s; it ended %llu times and is in quarantine since %s",
+		    quarantine->reason, (unsigned long long)quarantine->n_deaths, since);
+	child->deaths = quarantine->n_deaths;
+	child->state = CHILD_QUARANTINED;
+	pthread_mutex_lock(&child->standing->lock);
+	child->standing->quarantine = *quarantine;
+	child->standing->retry = false;
+	pthread_mutex_unlock(&child->standing->lock);
+}
+
+static void lift_quarantine(struct child *child)
+{
+	child->services->log(child->services, BERTH_LOG_INFO, "the quarantine is over: the process is started again");
+	child->deaths = 0;
+	child->state = CHILD_DOWN;
+	pthread_mutex_lock(&child->standing->lock);
+	child->standing->quarantine.since_ns = 0;
+	pthread_mutex_unlock(&child->standing->lock);
+}
+
+static bool is_wanted_again(struct child *child)
+{
+	bool retry;
+
+	pthread_mutex_lock(&child->standing->lock);
+	retry = child->standing->retry;
+	pthread_mutex_unlock(&child->standing->lock);
+	return retry;
+}
+
+
+/* It outlives the instance, or to load the configuration again would lift it. */
 struct record {
 	struct record *next;
 	char *name;
 	char identity[LAUNCH_IDENTITY_MAX];
-	uint64_t deaths;
-	struct trouble trouble;
+	struct quarantine quarantine;
 };
 
 static struct {
@@ -145,11 +183,8 @@ static void recall(struct child *child)
 	pthread_mutex_lock(&records.lock);
 	record = take_record(child->name);
 	pthread_mutex_unlock(&records.lock);
-	if (record && strcmp(record->identity, identity) == 0) {
-		child->deaths = record->deaths;
-		child->trouble = record->trouble;
-		child->state = CHILD_QUARANTINED;
-	}
+	if (record && strcmp(record->identity, identity) == 0)
+		set_quarantine(child, &record->quarantine);
 	free_record(record);
 }
 
@@ -162,8 +197,7 @@ static void remember(struct child *child)
 		return;
 	record->name = child->name;
 	child->name = NULL;
-	record->deaths = child->deaths;
-	record->trouble = child->trouble;
+	record->quarantine = child->standing->quarantine;
 	launch_identify(child->launch, record->identity);
 	pthread_mutex_lock(&records.lock);
 	free_record(take_record(record->name));
@@ -448,29 +482,19 @@ static void log_death(const struct child *child)
 {
 	if (child->state == CHILD_QUARANTINED)
 		child->services->log(child->services, BERTH_LOG_ERROR, "%s; it is started again once the file of its "
-				     "program or its configuration changes", child->trouble.text);
+				     "program or its configuration changes, or berth adapters retry asks for it", child->trouble.text);
 	else
 		child->services->log(child->services, BERTH_LOG_WARNING, "%s; it is started again in %llu ms",
 				     child->trouble.text, (unsigned long long)pause_ms(child));
-}
-
-/* What a quarantine is for, in a diagnostic and in the log. */
-static void set_quarantine(struct child *child, const struct trouble *last)
-{
-	time_t seconds = (time_t)(child->services->wall_ns(child->services) / SECOND);
-	char since[40];
-	struct tm tm;
-
-	strftime(since, sizeof since, "%Y-%m-%dT%H:%M:%S+00:00", gmtime_r(&seconds, &tm));
-	trouble_set(&child->trouble, TROUBLE_QUARANTINED, "%.140s; it ended %llu times and is in quarantine since %s",
-		    last->text, (unsigned long long)child->deaths, since);
-	child->state = CHILD_QUARANTINED;
 }
 
 /* Makes the end of a life known, and decides whether there will be another one. */
 static void note_death(struct child *child, const struct trouble *trouble)
 {
 	bool lived = child->state == CHILD_READY && now_ns(child) - child->started_ns > PAUSE_MAX_MS * MS;
+	struct quarantine quarantine = { 0 };
+
+	_Static_assert(sizeof quarantine.reason == sizeof trouble->text, "a reason is the text of a trouble");
 
 	pthread_mutex_lock(&child->lock);
 	child->deaths = lived ? 1 : child->deaths + 1;
@@ -478,8 +502,12 @@ static void note_death(struct child *child, const struct trouble *trouble)
 	child->state = CHILD_DOWN;
 	/* What was wanted of this life is not for the next one. */
 	child->demanded.kind = TROUBLE_NONE;
-	if (child->max_deaths > 0 && child->deaths >= child->max_deaths)
-		set_quarantine(child, trouble);
+	if (child->max_deaths > 0 && child->deaths >= child->max_deaths) {
+		quarantine.since_ns = child->services->wall_ns(child->services);
+		quarantine.n_deaths = child->deaths;
+		memcpy(quarantine.reason, trouble->text, sizeof quarantine.reason);
+		set_quarantine(child, &quarantine);
+	}
 	if (!is_unborn(child))
 		log_death(child);
 	pthread_cond_broadcast(&child->changed);
@@ -499,9 +527,8 @@ static bool rest(struct child *child)
 		child_cond_wait(&child->changed, &child->lock,
 				child->state == CHILD_QUARANTINED ? now_ns(child) + SECOND : until);
 		launch_identify(child->launch, identity_now);
-		if (child->state == CHILD_QUARANTINED && strcmp(identity_now, identity) != 0) {
-			child->deaths = 0;
-			child->state = CHILD_DOWN;
+		if (child->state == CHILD_QUARANTINED && (strcmp(identity_now, identity) != 0 || is_wanted_again(child))) {
+			lift_quarantine(child);
 			until = 0;
 		}
 	}
@@ -558,6 +585,7 @@ static void destroy(struct child *child)
 		close(child->wake_fd);
 	pthread_cond_destroy(&child->changed);
 	pthread_mutex_destroy(&child->lock);
+	pthread_mutex_destroy(&child->own_standing.lock);
 	launch_free(child->launch);
 	free(child->name);
 	free(child);
@@ -597,6 +625,8 @@ struct child *child_new(const struct child_settings *settings, struct launch *la
 	child->name = strdup(settings->name);
 	child->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	pthread_mutex_init(&child->lock, NULL);
+	pthread_mutex_init(&child->own_standing.lock, NULL);
+	child->standing = settings->standing ? settings->standing : &child->own_standing;
 	if (child_cond_init(&child->changed) < 0 || child->wake_fd < 0 || !child->name) {
 		destroy(child);
 		return NULL;

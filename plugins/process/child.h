@@ -14,6 +14,7 @@
 #include <berth/adapter.h>
 #include <pthread.h>
 
+#include "inline/standing.h"
 #include "launch.h"
 #include "trouble.h"
 
@@ -48,6 +49,7 @@ struct child_settings {
 	uint64_t deaths;                     /* in a row, after which it is not started again; 0: never */
 	bool awaited;                        /* a first start that fails is for the caller to report, and final */
 	const char *name;                    /* what tells it from others; borrowed until child_new returns */
+	struct standing *standing;           /* where it is to be seen; NULL: nowhere */
 };
 
 struct child;

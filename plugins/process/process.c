@@ -391,7 +391,7 @@ static void name_child(char name[], size_t size, const struct berth_open_request
 	uint64_t sum = digest(UINT64_C(0xcbf29ce484222325), inner);
 
 	for (size_t i = 0; i < N_WISHES; i++)
-		if (i != WISH_ISOLATED)
+		if (i != WISH_ISOLATED && i != WISH_STANDING)
 			sum = digest(sum, request->options[i].text);
 	snprintf(name, size, "%.*s %016llx", (int)runtime_id.len, runtime_id.ptr ? runtime_id.ptr : "",
 		 (unsigned long long)sum);
@@ -407,6 +407,7 @@ static int start_child(struct process *process, struct berth_call *call, struct 
 		.deaths = wishes->deaths,
 		.awaited = process->lanes != NULL,
 		.name = name,
+		.standing = wishes->standing,
 	};
 	char text[400];
 	struct launch *launch = launch_new(&wishes->launch, text, sizeof text);

@@ -167,6 +167,8 @@ int wishes_read(struct wishes *wishes, struct berth_call *call, const struct ber
 		return rc;
 	if (options[WISH_ISOLATED].text.len > 0)
 		wishes->isolated = options[WISH_ISOLATED].text;
+	if (options[WISH_STANDING].text.len == sizeof *wishes->standing)
+		wishes->standing = (struct standing *)(uintptr_t)options[WISH_STANDING].text.ptr;
 	if (wishes->isolated.ptr ? wishes->command != NULL || options[WISH_RUNTIME].text.len > 0 :
 				   !wishes->command || !wishes->command[0] || !*wishes->command[0])
 		return call->sink->fail(call, -EINVAL, wishes->isolated.ptr ?

@@ -3,9 +3,10 @@
 #ifndef BERTH_PROCESS_WISHES_H
 #define BERTH_PROCESS_WISHES_H
 
-#include "launch.h"
-
 #include <berth/adapter.h>
+
+#include "inline/standing.h"
+#include "launch.h"
 
 enum wish {
 	WISH_COMMAND,
@@ -25,6 +26,7 @@ enum wish {
 	WISH_WRITABLE,
 	WISH_CONFINED,
 	WISH_ISOLATED,
+	WISH_STANDING,
 	N_WISHES,
 };
 
@@ -46,11 +48,13 @@ enum wish {
 	BERTH_OPTION("readable", "json", "", "paths that may be read, a list; nothing else then may be")        \
 	BERTH_OPTION("writable", "json", "", "paths that may be changed, a list; nothing else then may be")     \
 	BERTH_OPTION("confined", "flag", "true", "no new privileges, and no system calls that only harm")       \
-	BERTH_OPTION("isolated", "secret", "", "for the key isolate alone; not to be set")
+	BERTH_OPTION("isolated", "secret", "", "for the key isolate alone; not to be set")                      \
+	BERTH_OPTION("standing", "secret", "", "for berth alone; not to be set")
 
 struct wishes {
 	struct launch_wishes launch;
 	struct berth_text isolated; /* absent: the command is spoken with in lines */
+	struct standing *standing;  /* berth's; NULL: nobody looks */
 	char runtime[BERTH_ID_MAX + 1];
 	uint64_t start_ns, call_ns, stop_ns, hang_ns, deaths;
 	char *texts[3];                                        /* memory of the strings */
