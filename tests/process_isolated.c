@@ -193,6 +193,18 @@ static char *look_around(const char *isolation)
 	return label;
 }
 
+/* Sanitizers want terabytes of address space. */
+#if defined __has_feature
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define HAS_SANITIZER true
+#endif
+#elif defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define HAS_SANITIZER true
+#endif
+#ifndef HAS_SANITIZER
+#define HAS_SANITIZER false
+#endif
+
 static bool is_refused(void)
 {
 #if defined __x86_64__ || defined __aarch64__ || (defined __riscv && __riscv_xlen == 64)
@@ -228,15 +240,20 @@ static bool is_open_to_all(const char *program)
 
 static void a_process_has_what_it_is_to_have(void **state)
 {
-	const char *has_ptrace = is_refused() ? "no-ptrace" : "ptrace";
-	static char pattern[64];
+	const char *has_ptrace = is_refused() ? "no-ptrace filtered no-privileges" : "ptrace unfiltered no-privileges";
+	char *dir = scratch_new();
+	static char pattern[64], own[256], reads_own[256], other[256];
 	struct {
 		const char *isolation, *has;
 		bool wanted;
 	} rows[] = {
 		{ "", has_ptrace, true },
-		{ ",'confined':false", " ptrace", true },
-		{ ",'files':64", "files:64 ", true },
+		{ ",'confined':false", " ptrace unfiltered privileges", true },
+		{ "", " many-files much-memory ", true },
+		{ ",'files':64", " few-files ", true },
+		{ ",'memory':536870912", " little-memory ", !HAS_SANITIZER },
+		{ ",'directory':'/'", " cwd:/ ", true },
+		{ ",'directory':'/usr/bin'", " cwd:/usr/bin ", true },
 		{ "", " unset", true },
 		{ ",'environment':{'UNRULY_VARIABLE':'a b=c'}", " a b=c", true },
 		{ ",'environment':{'UNRULY_VARIABLE':true}", " of the host", true },
@@ -244,6 +261,9 @@ static void a_process_has_what_it_is_to_have(void **state)
 		{ ",'readable':['/root']", "reads-etc reads-root", geteuid() == 0 && has_landlock() },
 		{ ",'readable':[]", "reads-etc no-root", has_landlock() },
 		{ ",'writable':['/tmp']", "reads-etc no-root", has_landlock() },
+		{ own, " writes ", true },
+		{ reads_own, " no-write ", has_landlock() },
+		{ other, " no-write ", has_landlock() },
 		{ ",'user':'nobody'", pattern,
 		  geteuid() == 0 && getpwnam("nobody") && is_open_to_all(getenv("BERTH")) },
 	};
@@ -251,7 +271,11 @@ static void a_process_has_what_it_is_to_have(void **state)
 	(void)state;
 	setenv("UNRULY_VARIABLE", "of the host", 1);
 	if (getpwnam("nobody"))
-		snprintf(pattern, sizeof pattern, "uid:%d ", (int)getpwnam("nobody")->pw_uid);
+		snprintf(pattern, sizeof pattern, "uid:%d:%d:%d:1 ", (int)getpwnam("nobody")->pw_uid,
+			 (int)getpwnam("nobody")->pw_uid, (int)getpwnam("nobody")->pw_gid);
+	snprintf(own, sizeof own, ",'writable':['%s'],'environment':{'UNRULY_WRITE':'%s/x'}", dir, dir);
+	snprintf(reads_own, sizeof reads_own, ",'readable':['%s'],'environment':{'UNRULY_WRITE':'%s/x'}", dir, dir);
+	snprintf(other, sizeof other, ",'writable':['/var'],'environment':{'UNRULY_WRITE':'%s/x'}", dir);
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		CLEANUP_FREE char *label = NULL;
 
@@ -263,6 +287,19 @@ static void a_process_has_what_it_is_to_have(void **state)
 		if (!strstr(label, rows[i].has))
 			fail_msg("%s: no \"%s\" in \"%s\"", rows[i].isolation, rows[i].has, label);
 	}
+	scratch_remove(dir);
+}
+
+static void a_process_that_takes_more_time_than_it_may_is_ended(void **state)
+{
+	struct host host;
+
+	(void)state;
+	start(&host, "list_workers spin", ",'cpu':2,'call_timeout_ms':60000");
+	host_ask(&host, "{'op':'list_workers'}");
+	assert_non_null(strstr(host.answer.data, "the process was killed by SIGXCPU"));
+	ask_until(&host, HOSTS, "pid-");
+	host_stop(&host);
 }
 
 static void a_secret_is_on_no_command_line(void **state)
@@ -374,6 +411,7 @@ int main(void)
 		cmocka_unit_test(a_plugin_that_does_not_open_is_told_of),
 		cmocka_unit_test(a_plugin_that_cannot_be_linked_is_told_of),
 		cmocka_unit_test(a_process_has_what_it_is_to_have),
+		cmocka_unit_test(a_process_that_takes_more_time_than_it_may_is_ended),
 		cmocka_unit_test(a_secret_is_on_no_command_line),
 		cmocka_unit_test(what_a_plugin_logs_is_in_the_log),
 		cmocka_unit_test(what_is_large_crosses),

@@ -250,9 +250,10 @@ struct report {
 	int error;
 };
 
-static void limit(int resource, uint64_t value)
+/* more: how much is left after a first signal, where the kernel knows two. */
+static void limit(int resource, uint64_t value, uint64_t more)
 {
-	const struct rlimit limit = { (rlim_t)value, (rlim_t)value };
+	const struct rlimit limit = { (rlim_t)value, (rlim_t)(value + more) };
 
 	setrlimit((__rlimit_resource_t)resource, &limit);
 }
@@ -292,13 +293,13 @@ static const char *become(const struct launch *launch, const int *fds, size_t n_
 	if (syscall(SYS_close_range, (unsigned)n_fds, ~0u, 1u << 2 /* CLOSE_RANGE_CLOEXEC */) < 0)
 		for (int fd = (int)n_fds; fd < 65536; fd++)
 			fcntl(fd, F_SETFD, FD_CLOEXEC);
-	limit(RLIMIT_CORE, 0);
+	limit(RLIMIT_CORE, 0, 0);
 	if (launch->memory)
-		limit(RLIMIT_AS, launch->memory);
+		limit(RLIMIT_AS, launch->memory, 0);
 	if (launch->cpu)
-		limit(RLIMIT_CPU, launch->cpu);
+		limit(RLIMIT_CPU, launch->cpu, 1);
 	if (launch->files)
-		limit(RLIMIT_NOFILE, launch->files);
+		limit(RLIMIT_NOFILE, launch->files, 0);
 	failed = take_user(launch);
 	if (failed)
 		return failed;
