@@ -10,8 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/batch.h"
-#include "tests/contract.h"
+#include "tests/meanwhile.h"
 
 #define SPEAKER "'command':['" TESTS_SPEAKER "'%s]"
 #define HERE "'host_id':'process-near-here-db50ad1e97867f15'"
@@ -189,70 +188,17 @@ static const struct {
 	{ "deep", "adapter_failed", "", false },
 };
 
-/* What the other runtime does meanwhile. */
-struct meanwhile {
-	struct host *host;
-	bool stop;
-	pthread_mutex_t lock;
-	size_t n;
-	double total_us, worst_us;
-};
-
-static double now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
-
-#define OTHER "{\"op\":\"worker\",\"runtime_id\":\"embedded-worker-runtime\",\"worker_id\":\"worker-00000001\"}"
-
-static void *ask_the_other(void *data)
-{
-	struct meanwhile *meanwhile = data;
-	struct buffer scratch = { 0 }, answer = { 0 };
-	bool stop = false;
-
-	while (!stop) {
-		double begin = now_us(), us;
-
-		buffer_cut(&answer, 0);
-		batch_answer(&meanwhile->host->inventory.registry, berth_text(OTHER), &scratch, &answer);
-		us = now_us() - begin;
-		buffer_append_char(&answer, '\0');
-		if (!strstr(answer.data, "\"state\":\"running\""))
-			return answer.data;
-		meanwhile->n++;
-		meanwhile->total_us += us;
-		meanwhile->worst_us = us > meanwhile->worst_us ? us : meanwhile->worst_us;
-		sleep_ms(1);
-		pthread_mutex_lock(&meanwhile->lock);
-		stop = meanwhile->stop;
-		pthread_mutex_unlock(&meanwhile->lock);
-	}
-	buffer_fini(&scratch);
-	buffer_fini(&answer);
-	return NULL;
-}
-
 static void check_unruly(struct meanwhile *meanwhile, size_t o, size_t m)
 {
 	char arguments[64], code[64];
 	const char *answer;
-	pthread_t thread;
 	struct host host;
-	void *wrong;
 
 	print_message("%s: %s\n", operations[o].op, manners[m].how);
 	snprintf(arguments, sizeof arguments, ",'%s','%s'", operations[o].op, manners[m].how);
 	start(&host, arguments, strcmp(manners[m].how, "hang") == 0 ? ",'call_timeout_ms':400,'stop_timeout_ms':200" :
 								      ",'call_timeout_ms':60000");
-	host_ask(&host, "{'op':'spawn_worker','runtime_id':'embedded-worker-runtime','request':{"
-			"'intent':{'kind':'workspace_companion'},'acceptance':{'kind':'run_accepted','expected_segments':0}}}");
-	meanwhile->host = &host;
-	meanwhile->stop = false;
-	assert_int_equal(pthread_create(&thread, NULL, ask_the_other, meanwhile), 0);
+	meanwhile_start(meanwhile, &host);
 	answer = host_ask(&host, "%s", operations[o].request);
 	if (strcmp(manners[m].code, "adapter_failed") != 0 && strncmp(answer, operations[o].unanswered, strlen(operations[o].unanswered)) != 0)
 		fail_msg("the answer is %s", answer);
@@ -267,25 +213,21 @@ static void check_unruly(struct meanwhile *meanwhile, size_t o, size_t m)
 	/* It serves again, unless it hangs. */
 	if (manners[m].ends)
 		ask_until(&host, o == 2 ? RUNTIMES : WORKERS, o == 2 ? "\"label\":\"Far\"" : "\"worker_id\":\"w\"");
-	pthread_mutex_lock(&meanwhile->lock);
-	meanwhile->stop = true;
-	pthread_mutex_unlock(&meanwhile->lock);
-	pthread_join(thread, &wrong);
-	assert_null(wrong);
+	meanwhile_stop(meanwhile);
 	host_stop(&host);
 }
 
 static void whatever_a_child_does_the_others_are_served(void **state)
 {
-	struct meanwhile meanwhile = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct meanwhile meanwhile;
 
 	(void)state;
+	meanwhile_init(&meanwhile);
 	for (size_t o = 0; o < COUNT(operations); o++)
 		for (size_t m = 0; m < COUNT(manners); m++)
 			if (strcmp(manners[m].how, "endless") != 0 || o == 2)
 				check_unruly(&meanwhile, o, m);
-	print_message("meanwhile the other runtime answered %zu requests: mean %.1f us, worst %.1f us\n", meanwhile.n,
-		      meanwhile.total_us / (double)meanwhile.n, meanwhile.worst_us);
+	meanwhile_print(&meanwhile);
 }
 
 static void what_a_child_does_at_hello_is_told_of_the_runtime(void **state)
@@ -419,9 +361,9 @@ static void those_that_hang_are_waited_for_together(void **state)
 				 "','%s','hang'],'call_timeout_ms':500,'stop_timeout_ms':50}}", i,
 				 i == N / 2 ? "nothing" : lists[l][0]);
 		host_open(&host, &setup);
-		begin = now_us();
+		begin = meanwhile_now_us();
 		answer = host_ask_json(&host, "%s", lists[l][1]);
-		print_message("%d that hang, each 500 ms: %.0f ms\n", N, (now_us() - begin) / 1000);
+		print_message("%d that hang, each 500 ms: %.0f ms\n", N, (meanwhile_now_us() - begin) / 1000);
 		assert_int_equal(cJSON_GetArraySize(json_at(answer, "diagnostics")), l == 1 ? N + 1 : N);
 		assert_int_equal(cJSON_GetArraySize(json_at(answer, "items")), l == 2 ? N + 1 : 1);
 		assert_string_equal(json_string_at(answer, l == 2 ? "items.4.runtime_id" : "items.0.runtime_id"), "near-4");

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tests/contract.h"
+#include "tests/meanwhile.h"
 
 /* A host with the unruly plugin and the embedded one, each in a process of its own. */
 static void start(struct host *host, const char *does, const char *isolation)
@@ -76,29 +76,33 @@ static void a_plugin_ends_its_process_alone(void **state)
 		{ "kill", "killed by SIGKILL" },
 		{ "exit", "ended with status 3" },
 		{ "linger", "ended with status 4" },
+		{ "hang", "did not answer within 300 ms" },
 	};
+	struct meanwhile meanwhile;
 	char does[64];
 	struct host host;
 
 	(void)state;
+	meanwhile_init(&meanwhile);
 	for (size_t o = 0; o < COUNT(operations); o++)
 		for (size_t m = 0; m < COUNT(manners); m++) {
 			snprintf(does, sizeof does, "%s %s", operations[o].operation, manners[m].how);
 			print_message("%s\n", does);
-			start(&host, does, "");
-			host_ask(&host, "%s", SPAWN_IN("embedded-worker-runtime"));
+			start(&host, does, strcmp(manners[m].how, "hang") != 0 ? "" :
+					   ",'call_timeout_ms':300,'hang_timeout_ms':200,'stop_timeout_ms':100");
+			meanwhile_start(&meanwhile, &host);
 			host_ask(&host, "%s", operations[o].request);
-			if (!strstr(host.answer.data, "\"code\":\"adapter_crashed\"") ||
+			if (!strstr(host.answer.data, strcmp(manners[m].how, "hang") == 0 ? "adapter_timeout" : "adapter_crashed") ||
 			    !strstr(host.answer.data, manners[m].says))
 				fail_msg("%s: %s", does, host.answer.data);
 			assert_int_equal(strstr(host.answer.data, "not known, and it is not sent again") != NULL,
 					 operations[o].changes);
-			/* The other one has kept what it had. */
-			host_ask(&host, "{'op':'worker','runtime_id':'embedded-worker-runtime','worker_id':'worker-00000001'}");
-			assert_non_null(strstr(host.answer.data, "\"state\":\"running\""));
 			ask_until(&host, o == 1 ? RUNTIMES : HOSTS, o == 1 ? "\"status\":\"running\"" : "pid-");
+			/* The other one has kept what it had. */
+			meanwhile_stop(&meanwhile);
 			host_stop(&host);
 		}
+	meanwhile_print(&meanwhile);
 }
 
 static void a_worker_that_cannot_be_looked_up_is_unknown(void **state)
