@@ -21,7 +21,7 @@
 #include "core/loader.h"
 #include "core/services.h"
 #include "core/wire.h"
-#include "inline/packets.h"
+#include "inline/channel.h"
 
 struct isolated {
 	struct services services;
@@ -43,8 +43,7 @@ struct record {
 struct lane {
 	struct isolated *isolated;
 	pthread_t thread;
-	int fd;
-	bool spin;
+	struct channel channel;
 	struct packet packet;
 	struct record record;
 	struct frame_room room;
@@ -326,7 +325,7 @@ static bool finish(struct lane *lane, int returned)
 	if (answer->failed)
 		return false;
 	memcpy(answer->data, &head, sizeof head);
-	return packet_send(lane->fd, answer->data, answer->len, 0) == 0;
+	return channel_send(&lane->channel, answer->data, answer->len, 0) == 0;
 }
 
 static bool carry_out(struct lane *lane)
@@ -351,7 +350,7 @@ static void *serve_lane(void *data)
 {
 	struct lane *lane = data;
 
-	while (packet_receive(lane->fd, &lane->packet, 0, lane->spin) == 0 && carry_out(lane))
+	while (channel_receive(&lane->channel, &lane->packet, 0, true) == 0 && carry_out(lane))
 		continue;
 	return NULL;
 }
@@ -398,7 +397,7 @@ static bool open_instance(struct isolated *isolated, struct lane *lane, size_t *
 	struct frame_start start;
 	int returned;
 
-	if (packet_receive(lane->fd, &lane->packet, 0, false) < 0)
+	if (packet_receive(lane->channel.fd, &lane->packet, 0) < 0)
 		return false;
 	r = (struct frame_reader){ .p = lane->packet.data, .end = lane->packet.data + lane->packet.len };
 	if (!frame_take(&r, &question, sizeof question) || question.version != FRAMES_VERSION ||
@@ -421,13 +420,24 @@ static struct lane *new_lanes(struct isolated *isolated)
 
 	for (size_t i = 0; lanes && i < FRAME_LANES_MAX; i++) {
 		lanes[i].isolated = isolated;
-		lanes[i].fd = FRAME_LANE_FD + (int)i;
-		lanes[i].spin = packet_may_spin();
+		lanes[i].channel.fd = FRAME_LANE_FD + (int)i;
 		/* What the plugin starts is to have none of them. */
-		fcntl(lanes[i].fd, F_SETFD, FD_CLOEXEC);
+		fcntl(lanes[i].channel.fd, F_SETFD, FD_CLOEXEC);
 	}
 	fcntl(FRAME_PLUGIN_FD, F_SETFD, FD_CLOEXEC);
 	return lanes;
+}
+
+/* From the answer to FRAME_OPEN on, which is a packet in any case. */
+static void share_memory(struct lane *lanes)
+{
+	struct channel_memory *memory = channel_map(FRAME_MEMORY_FD);
+
+	close(FRAME_MEMORY_FD);
+	for (size_t i = 0; memory && i < FRAME_LANES_MAX; i++) {
+		lanes[i].channel.in = &memory->questions[i];
+		lanes[i].channel.out = &memory->answers[i];
+	}
 }
 
 int isolated_serve(void)
@@ -443,6 +453,7 @@ int isolated_serve(void)
 	services_init(&isolated.services, NULL);
 	isolated.services.base.log = service_log;
 	if (open_instance(&isolated, &lanes[0], &n)) {
+		share_memory(lanes);
 		for (size_t i = 1; i < n && i < FRAME_LANES_MAX; i++)
 			if (pthread_create(&lanes[i].thread, NULL, serve_lane, &lanes[i]) != 0)
 				return EXIT_FAILURE;
@@ -453,7 +464,7 @@ int isolated_serve(void)
 			isolated.adapter->ops.close(isolated.state);
 	} else {
 		/* Until it has been read why: an end before that would be a crash. */
-		packet_receive(lanes[0].fd, &lanes[0].packet, 0, false);
+		packet_receive(lanes[0].channel.fd, &lanes[0].packet, 0);
 	}
 	for (size_t i = 0; i < FRAME_LANES_MAX; i++)
 		buffer_fini(&lanes[i].record.answer);

@@ -48,6 +48,7 @@ struct child {
 
 struct bench {
 	const char *program, *adapter_dir, *floor;
+	const char *only; /* rows with this in their name; NULL: all */
 	bool quick;
 	char *dir; /* with the records; NULL: not made yet */
 	int pods_fd;
@@ -210,8 +211,8 @@ static void restart_host(struct bench *bench)
 		inventory_log_failures(inventory);
 		exit(1);
 	}
-	bench->inside = (struct registry){ inventory->registry.instances, 1, 0 };
-	bench->apart = (struct registry){ inventory->registry.instances + 1, 1, 0 };
+	bench->inside = (struct registry){ .instances = inventory->registry.instances, .n_instances = 1 };
+	bench->apart = (struct registry){ .instances = inventory->registry.instances + 1, .n_instances = 1 };
 }
 
 static void ask_line(struct bench *bench, const char *line)
@@ -691,7 +692,7 @@ static void print_machine(void)
 static int run_rows(struct bench *bench)
 {
 	if (!bench->program || !bench->adapter_dir || !bench->floor)
-		errx(1, "usage: bench --program PATH --adapter-dir DIR --floor PATH [--quick]");
+		errx(1, "usage: bench --program PATH --adapter-dir DIR --floor PATH [--quick] [--only TEXT]");
 	need((bench->program = realpath(bench->program, NULL)) != NULL, "--program");
 	signal(SIGPIPE, SIG_IGN);
 	pin();
@@ -703,7 +704,8 @@ static int run_rows(struct bench *bench)
 	make_records(bench);
 	printf("%-33s%11s%11s%8s  %s\n", "medians", "berth", "floor", "ratio", "the floor is");
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-		run_row(bench, &rows[i]);
+		if (!bench->only || strstr(rows[i].name, bench->only))
+			run_row(bench, &rows[i]);
 	inventory_fini(&bench->inventory);
 	return 0;
 }
@@ -717,6 +719,7 @@ int main(int argc, char **argv)
 		{ "--program", &bench->program },
 		{ "--adapter-dir", &bench->adapter_dir },
 		{ "--floor", &bench->floor },
+		{ "--only", &bench->only },
 	};
 
 	for (int i = 1; i < argc; i++) {

@@ -24,8 +24,9 @@ enum {
 	FRAME_LANES_MAX = 4, /* calls at once */
 	FRAME_TEXTS_MAX = 1024, /* of one array */
 	FRAME_OPTIONS_MAX = 64,
-	FRAME_PLUGIN_FD = 3, /* what the child process finds open: the plugin, then its lanes */
-	FRAME_LANE_FD = 4,
+	FRAME_PLUGIN_FD = 3, /* what the child process finds open: the plugin, memory, then its lanes */
+	FRAME_MEMORY_FD = 4,
+	FRAME_LANE_FD = 5,
 };
 
 /* What can be asked; the order of the operations in struct berth_adapter. */

@@ -30,7 +30,6 @@
 enum {
 	PACKET_MAX = 64 << 10,
 	PACKET_FILE_MAX = 256 << 20,
-	PACKET_SPIN_NS = 50000,
 	PACKET_SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE,
 };
 
@@ -56,15 +55,6 @@ static inline uint64_t packet_now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-/* Whether waiting for an answer by looking again and again leaves a processor for the
- * one who is to give it. */
-static inline bool packet_may_spin(void)
-{
-	cpu_set_t set;
-
-	return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 1;
 }
 
 /* Waits until the socket can be read or written; deadline_ns 0: for ever. */
@@ -132,7 +122,9 @@ static inline int packet_send(int fd, const char *data, size_t len, uint64_t dea
 		head->cmsg_len = CMSG_LEN(sizeof file);
 		memcpy(CMSG_DATA(head), &file, sizeof file);
 	}
-	while (sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+	/* Without a descriptor the shorter call does. */
+	while ((file < 0 ? send(fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT) :
+			   sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT)) < 0) {
 		if (errno == EAGAIN)
 			rc = packet_wait(fd, POLLOUT, deadline_ns);
 		else if (errno != EINTR)
@@ -195,24 +187,16 @@ static inline int packet_take(int fd, struct packet *packet, int flags)
 	return packet_map(packet, file);
 }
 
-/* Receives one packet up to the deadline, 0: as long as the socket waits by itself; with
- * spin, looks for it a while before it sleeps. As packet_take, and -ETIMEDOUT. */
-static inline int packet_receive(int fd, struct packet *packet, uint64_t deadline_ns, bool spin)
+/* Receives one packet up to the deadline, 0: as long as the socket waits by itself. As
+ * packet_take, and -ETIMEDOUT. */
+static inline int packet_receive(int fd, struct packet *packet, uint64_t deadline_ns)
 {
-	uint64_t until = spin ? packet_now_ns() + PACKET_SPIN_NS : 0;
-	int rc = -EAGAIN;
+	int rc = deadline_ns == 0 ? packet_take(fd, packet, 0) : packet_wait(fd, POLLIN, deadline_ns);
 
-	while (spin && (rc = packet_take(fd, packet, MSG_DONTWAIT)) == -EAGAIN && packet_now_ns() < until)
-		sched_yield();
-	if (rc == -EAGAIN && deadline_ns == 0) {
-		rc = packet_take(fd, packet, 0);
+	if (deadline_ns == 0)
 		return rc == -EAGAIN ? -ETIMEDOUT : rc;
-	}
-	while (rc == -EAGAIN) {
+	while (rc == 0 && (rc = packet_take(fd, packet, MSG_DONTWAIT)) == -EAGAIN)
 		rc = packet_wait(fd, POLLIN, deadline_ns);
-		if (rc == 0)
-			rc = packet_take(fd, packet, MSG_DONTWAIT);
-	}
 	return rc;
 }
 

@@ -12,10 +12,10 @@
 #include <unistd.h>
 
 #include "bytes.h"
-#include "inline/packets.h"
+#include "inline/channel.h"
 
 struct lane {
-	int fd;
+	struct channel channel;
 	bool busy;
 	uint64_t late_ns; /* an answer is due since then, that nobody waits for any more; 0: none is */
 	struct bytes question;
@@ -28,7 +28,7 @@ struct lanes {
 	struct bytes start;
 	uint64_t timeout_ns;
 	int plugin_fd;
-	bool spin;
+	struct channel_memory *memory; /* of this life of the child; NULL: none is shared */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -67,14 +67,13 @@ struct lanes *lanes_new(const struct berth_services *services, struct berth_text
 	lanes->services = services;
 	lanes->timeout_ns = timeout_ns;
 	lanes->plugin_fd = head->fd == FRAME_LINKED_IN ? -1 : (int)head->fd;
-	lanes->spin = packet_may_spin();
 	lanes->n = head->lanes < 1 || head->lanes > FRAME_LANES_MAX ? 1 : (size_t)head->lanes;
 	bytes_append(&lanes->start, &question, sizeof question);
 	bytes_append(&lanes->start, start.ptr, start.len);
 	pthread_mutex_init(&lanes->lock, NULL);
 	fine = child_cond_init(&lanes->changed) == 0 && !lanes->start.failed;
 	for (size_t i = 0; i < lanes->n; i++) {
-		lanes->lanes[i] = (struct lane){ .fd = -1, .packet = malloc(sizeof(struct packet)) };
+		lanes->lanes[i] = (struct lane){ .channel.fd = -1, .packet = malloc(sizeof(struct packet)) };
 		fine = fine && lanes->lanes[i].packet;
 	}
 	if (fine)
@@ -90,6 +89,26 @@ void lanes_set_child(struct lanes *lanes, struct child *child)
 
 /* ---- For the keeper ---- */
 
+/* Makes memory for a life of the child, if it is of use; returns what the child is given. */
+static int share_memory(struct lanes *lanes, int null_fd)
+{
+	int fd = channel_share();
+
+	lanes->memory = channel_map(fd);
+	if (lanes->memory)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return null_fd;
+}
+
+static void drop_memory(struct lanes *lanes)
+{
+	if (lanes->memory)
+		munmap(lanes->memory, sizeof *lanes->memory);
+	lanes->memory = NULL;
+}
+
 static int lanes_connect(void *speaker, uint64_t life, int null_fd, int error_fd, struct child_ends *ends)
 {
 	struct lanes *lanes = speaker;
@@ -99,7 +118,8 @@ static int lanes_connect(void *speaker, uint64_t life, int null_fd, int error_fd
 	};
 	int rc = 0;
 
-	*ends = (struct child_ends){ .fds = { null_fd, error_fd, error_fd, null_fd }, .n = FRAME_LANE_FD };
+	*ends = (struct child_ends){ .fds = { null_fd, error_fd, error_fd, null_fd, share_memory(lanes, null_fd) },
+				     .n = FRAME_LANE_FD };
 	if (lanes->plugin_fd >= 0) {
 		/* The keeper closes what the child is given. */
 		ends->fds[FRAME_PLUGIN_FD] = fcntl(lanes->plugin_fd, F_DUPFD_CLOEXEC, 0);
@@ -112,7 +132,11 @@ static int lanes_connect(void *speaker, uint64_t life, int null_fd, int error_fd
 		rc = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0 ? -errno : 0;
 		if (rc < 0)
 			break;
-		lanes->lanes[i].fd = pair[0];
+		lanes->lanes[i].channel = (struct channel){
+			.fd = pair[0],
+			.in = lanes->memory ? &lanes->memory->answers[i] : NULL,
+			.out = lanes->memory ? &lanes->memory->questions[i] : NULL,
+		};
 		if (setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout) < 0)
 			rc = -errno;
 		lanes->lanes[i].late_ns = 0;
@@ -126,7 +150,7 @@ static int lanes_connect(void *speaker, uint64_t life, int null_fd, int error_fd
 static int lanes_greet(void *speaker, struct trouble *trouble)
 {
 	struct lanes *lanes = speaker;
-	int rc = packet_send(lanes->lanes[0].fd, lanes->start.data, lanes->start.len, packet_now_ns());
+	int rc = packet_send(lanes->lanes[0].channel.fd, lanes->start.data, lanes->start.len, packet_now_ns());
 
 	/* One that has ended already is better named by how it ended. */
 	return rc == 0 || rc == -EPIPE ? 0 : trouble_set(trouble, TROUBLE_BROKEN, "the process could not be told its "
@@ -137,7 +161,7 @@ static int lanes_watched(void *speaker, bool greeted)
 {
 	const struct lanes *lanes = speaker;
 
-	return greeted ? -1 : lanes->lanes[0].fd;
+	return greeted ? -1 : lanes->lanes[0].channel.fd;
 }
 
 /* Reads the head of an answer; -1: it is none. */
@@ -185,7 +209,7 @@ static int lanes_heard(void *speaker, struct trouble *trouble)
 	struct lanes *lanes = speaker;
 	struct packet *packet = lanes->lanes[0].packet;
 	struct lane_answer answer;
-	int rc = packet_take(lanes->lanes[0].fd, packet, MSG_DONTWAIT);
+	int rc = packet_take(lanes->lanes[0].channel.fd, packet, MSG_DONTWAIT);
 
 	if (rc == -EAGAIN)
 		return 0;
@@ -235,7 +259,7 @@ static void lanes_part(void *speaker)
 	struct lanes *lanes = speaker;
 
 	for (size_t i = 0; i < lanes->n; i++)
-		shutdown(lanes->lanes[i].fd, SHUT_WR);
+		shutdown(lanes->lanes[i].channel.fd, SHUT_WR);
 }
 
 static bool any_busy(const struct lanes *lanes)
@@ -256,14 +280,15 @@ static void lanes_disconnect(void *speaker, const struct trouble *trouble)
 	lanes->up = false;
 	pthread_cond_broadcast(&lanes->changed);
 	for (size_t i = 0; i < lanes->n; i++)
-		shutdown(lanes->lanes[i].fd, SHUT_RDWR);
+		shutdown(lanes->lanes[i].channel.fd, SHUT_RDWR);
 	while (any_busy(lanes))
 		child_cond_wait(&lanes->changed, &lanes->lock, 0);
 	for (size_t i = 0; i < lanes->n; i++) {
-		if (lanes->lanes[i].fd >= 0)
-			close(lanes->lanes[i].fd);
-		lanes->lanes[i].fd = -1;
+		if (lanes->lanes[i].channel.fd >= 0)
+			close(lanes->lanes[i].channel.fd);
+		lanes->lanes[i].channel = (struct channel){ .fd = -1 };
 	}
+	drop_memory(lanes);
 	pthread_mutex_unlock(&lanes->lock);
 }
 
@@ -299,7 +324,7 @@ static struct lane *find_free(struct lanes *lanes)
 			late = lane;
 	}
 	/* Perhaps what is late has come meanwhile. */
-	if (late && packet_take(late->fd, late->packet, MSG_DONTWAIT) == 0) {
+	if (late && channel_receive(&late->channel, late->packet, 0, false) == 0) {
 		packet_drop(late->packet);
 		late->late_ns = 0;
 		return late;
@@ -365,17 +390,17 @@ static bool write_question(struct lane *lane, enum frame_operation operation, co
 }
 
 /* Sends the question and waits for its answer. has_all: the deadline is a whole timeout away. */
-static int talk(struct lanes *lanes, struct lane *lane, uint64_t deadline_ns, bool has_all, struct lane_answer *answer,
+static int talk(struct lane *lane, uint64_t deadline_ns, bool has_all, struct lane_answer *answer,
 		bool *sentp)
 {
-	int rc = packet_send(lane->fd, lane->question.data, lane->question.len, deadline_ns);
+	int rc = channel_send(&lane->channel, lane->question.data, lane->question.len, deadline_ns);
 
 	*sentp = rc == 0;
 	/* Much of it is not kept for the next one. */
 	if (lane->question.size > PACKET_MAX)
 		bytes_fini(&lane->question);
 	if (rc == 0)
-		rc = packet_receive(lane->fd, lane->packet, has_all ? 0 : deadline_ns, lanes->spin);
+		rc = channel_receive(&lane->channel, lane->packet, has_all ? 0 : deadline_ns, true);
 	if (rc == 0 && read_head(lane->packet->data, lane->packet->len, answer) < 0) {
 		packet_drop(lane->packet);
 		rc = -EPROTO;
@@ -403,7 +428,7 @@ int lanes_ask(struct lanes *lanes, enum frame_operation operation, const void *r
 	} while (rc > 0);
 	if (rc < 0)
 		return -1;
-	rc = write_question(lane, operation, request, until) ? talk(lanes, lane, until, has_all, answer, &sent) : -ENOMEM;
+	rc = write_question(lane, operation, request, until) ? talk(lane, until, has_all, answer, &sent) : -ENOMEM;
 	if (rc == 0) {
 		answer->lane = lane;
 		return 0;

@@ -8,7 +8,7 @@
 
 #include "confine.h"
 
-enum { LAUNCH_FDS_MAX = 8 };
+enum { LAUNCH_FDS_MAX = 9 };
 
 /* What is wanted. Everything is borrowed by launch_new. */
 struct launch_wishes {

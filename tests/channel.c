@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/* Both ends of a channel in one process: what is sent comes, whether its reader looks,
+ * sleeps, came too late or shares no memory; and what an enemy leaves in the memory. */
+#include "config.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "inline/channel.h"
+#include "tests/contract.h"
+
+struct ends {
+	struct channel ours, theirs;
+	struct channel_memory *memory;
+};
+
+static struct packet packet;
+
+static void open_ends(struct ends *ends, bool shared)
+{
+	int pair[2], fd = memfd_create("channel", MFD_CLOEXEC);
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(ftruncate(fd, sizeof *ends->memory), 0);
+	ends->memory = channel_map(fd);
+	assert_non_null(ends->memory);
+	close(fd);
+	ends->ours = (struct channel){ .fd = pair[0] };
+	ends->theirs = (struct channel){ .fd = pair[1] };
+	if (!shared)
+		return;
+	ends->ours.in = ends->theirs.out = &ends->memory->answers[0];
+	ends->ours.out = ends->theirs.in = &ends->memory->questions[0];
+}
+
+static void close_ends(struct ends *ends)
+{
+	munmap(ends->memory, sizeof *ends->memory);
+	close(ends->ours.fd);
+	close(ends->theirs.fd);
+}
+
+/* Sends so many bytes one way, and sees them come. */
+static void pass(struct channel *from, struct channel *to, size_t len, bool wait)
+{
+	char *data = malloc(len);
+
+	assert_non_null(data);
+	for (size_t i = 0; i < len; i++)
+		data[i] = (char)(i * 7 + len);
+	assert_int_equal(channel_send(from, data, len, 0), 0);
+	assert_int_equal(channel_receive(to, &packet, wait ? packet_now_ns() + 30000000000 : 0, wait), 0);
+	assert_int_equal(packet.len, len);
+	assert_memory_equal(packet.data, data, len);
+	packet_drop(&packet);
+	free(data);
+}
+
+static void what_is_sent_comes(void **state)
+{
+	static const size_t lens[] = { 16, SLOT_SIZE - 8, SLOT_SIZE - 7, SLOT_SIZE, 1, SLOT_SIZE + 1, PACKET_MAX, PACKET_MAX + 1, 24 };
+	struct ends ends;
+
+	(void)state;
+	for (int shared = 0; shared < 2; shared++) {
+		open_ends(&ends, shared);
+		for (size_t i = 0; i < COUNT(lens); i++)
+			for (int wait = 0; wait < 2; wait++) {
+				pass(&ends.ours, &ends.theirs, lens[i], wait);
+				pass(&ends.theirs, &ends.ours, lens[i], wait);
+			}
+		assert_int_equal(channel_receive(&ends.ours, &packet, 0, false), -EAGAIN);
+		close_ends(&ends);
+	}
+}
+
+static void what_comes_late_is_not_lost(void **state)
+{
+	static const size_t lens[] = { 16, SLOT_SIZE, PACKET_MAX + 1 };
+	struct ends ends;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(lens); i++) {
+		open_ends(&ends, true);
+		assert_int_equal(channel_receive(&ends.ours, &packet, packet_now_ns() + 1000000, true), -ETIMEDOUT);
+		assert_true(ends.ours.asleep);
+		assert_int_equal(channel_receive(&ends.ours, &packet, 0, false), -EAGAIN);
+		pass(&ends.theirs, &ends.ours, lens[i], false);
+		assert_false(ends.ours.asleep);
+		pass(&ends.theirs, &ends.ours, 16, true);
+		close_ends(&ends);
+	}
+}
+
+/* Sends back what comes, after pauses of all lengths. */
+static void *answer(void *data)
+{
+	struct channel *channel = data;
+	struct packet *own = malloc(sizeof *own);
+
+	for (unsigned i = 0; own && channel_receive(channel, own, 0, true) == 0; i++) {
+		if (i % 8 == 7)
+			nanosleep(&(struct timespec){ .tv_nsec = i % 64 * 1000L }, NULL);
+		if (channel_send(channel, own->data, own->len, 0) < 0)
+			break;
+		packet_drop(own);
+	}
+	free(own);
+	return NULL;
+}
+
+static void no_wake_is_missed(void **state)
+{
+	struct ends ends;
+	pthread_t thread;
+	char data[64];
+
+	(void)state;
+	open_ends(&ends, true);
+	assert_int_equal(pthread_create(&thread, NULL, answer, &ends.theirs), 0);
+	for (uint64_t i = 0; i < 20000; i++) {
+		memcpy(data, &i, sizeof i);
+		/* So that both look and sleep, at all moments. */
+		if (i % 16 == 0)
+			ends.ours.skip = ends.ours.n_skip = 0;
+		assert_int_equal(channel_send(&ends.ours, data, 8 + i % 50, 0), 0);
+		assert_int_equal(channel_receive(&ends.ours, &packet, packet_now_ns() + 30000000000, true), 0);
+		assert_int_equal(packet.len, 8 + i % 50);
+		assert_memory_equal(packet.data, data, packet.len);
+	}
+	shutdown(ends.ours.fd, SHUT_RDWR);
+	assert_int_equal(channel_receive(&ends.ours, &packet, 0, true), -EPIPE);
+	pthread_join(thread, NULL);
+	close_ends(&ends);
+}
+
+static void what_an_enemy_writes_is_refused(void **state)
+{
+	struct ends ends;
+
+	(void)state;
+	for (int row = 0; row < 4; row++) {
+		open_ends(&ends, true);
+		if (row == 3)
+			assert_int_equal(channel_receive(&ends.ours, &packet, packet_now_ns() + 1000000, true), -ETIMEDOUT);
+		ends.ours.in->len = row == 0 ? sizeof ends.ours.in->data + 1 : 8;
+		ends.ours.in->state = row == 0 ? SLOT_FULL : row == 1 ? SLOT_ASLEEP : row == 2 ? 4711 : SLOT_EMPTY;
+		if (row == 3)
+			assert_int_equal(send(ends.theirs.fd, "!", 1, 0), 1);
+		assert_int_equal(channel_receive(&ends.ours, &packet, 0, true), -EPROTO);
+		close_ends(&ends);
+	}
+}
+
+static void memory_of_another_size_is_none(void **state)
+{
+	int fd = memfd_create("channel", MFD_CLOEXEC);
+
+	(void)state;
+	assert_null(channel_map(-1));
+	assert_null(channel_map(fd));
+	assert_int_equal(ftruncate(fd, sizeof(struct channel_memory) - 1), 0);
+	assert_null(channel_map(fd));
+	close(fd);
+	fd = channel_share();
+	if (fd >= 0) {
+		assert_int_equal(ftruncate(fd, 0), -1);
+		close(fd);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_sent_comes),
+		cmocka_unit_test(what_comes_late_is_not_lost),
+		cmocka_unit_test(no_wake_is_missed),
+		cmocka_unit_test(what_an_enemy_writes_is_refused),
+		cmocka_unit_test(memory_of_another_size_is_none),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
