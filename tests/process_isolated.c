@@ -392,7 +392,7 @@ static void those_that_take_long_end_together(void **state)
 	assert_true(asprintf(&path, "%s/met", dir) >= 0);
 	host_prepare(&host, &setup);
 	for (int i = 0; i < 3; i++) {
-		char name[16];
+		char name[24];
 
 		snprintf(name, sizeof name, "unruly-%d", i);
 		host_add(&host, name, "{'adapter':'unruly','runtime_id':'%s','isolate':true,'options':{'does':'close meet'},"
