@@ -7,9 +7,12 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+/* What malloc keeps for the thread that frees it, and what nearly every answer fits into. */
+enum { FIRST_SIZE = 1024 };
+
 bool buffer_grow(struct buffer *buffer, size_t n)
 {
-	size_t size = buffer->size ? buffer->size : 256;
+	size_t size = buffer->size ? buffer->size : FIRST_SIZE;
 	char *data;
 
 	if (buffer->failed || n > SIZE_MAX / 2 - buffer->len) {

@@ -5,10 +5,12 @@
 
 #include "core/identifier.h"
 
-#include <openssl/evp.h>
-#include <pthread.h>
+/* Of the functions below, libcrypto would rather see others used. */
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
 #include <string.h>
 
+#include "inline/block.h"
 #include "inline/utf8.h"
 
 enum {
@@ -31,79 +33,65 @@ static bool is_digit(uint32_t c)
 	return c >= '0' && c <= '9';
 }
 
-static bool is_identifier_byte(unsigned char c)
+BLOCK_INLINE block_bytes not_letter(block_bytes bytes)
 {
-	return is_lower(c) || is_upper(c) || is_digit(c) || c == '-' || c == '_' || c == ':';
+	block_bytes small = bytes | 0x20;
+
+	return (small < 'a') | (small > 'z');
+}
+
+BLOCK_INLINE block_bytes not_identifier(block_bytes bytes)
+{
+	/* : follows 9. */
+	return not_letter(bytes) & ((bytes < '0') | (bytes > ':')) & (bytes != '-') & (bytes != '_');
+}
+
+BLOCK_INLINE block_bytes not_body(block_bytes bytes)
+{
+	return not_letter(bytes) & ((bytes < '0') | (bytes > '9')) & (bytes != '-') & (bytes != '_');
+}
+
+/* What a display hint keeps of ASCII. */
+BLOCK_INLINE block_bytes not_hint(block_bytes bytes)
+{
+	return (bytes < ' ') | (bytes == 0x7f) | (bytes == '/') | (bytes == '\\');
 }
 
 bool identifier_valid(struct berth_text id)
 {
-	if (id.len == 0 || id.len > BERTH_ID_MAX)
+	return id.len > 0 && id.len <= BERTH_ID_MAX && block_all(id.ptr, id.len, not_identifier);
+}
+
+bool identifier_write(struct buffer *out, struct berth_text id)
+{
+	char *q = id.len > 0 && id.len <= BERTH_ID_MAX ? buffer_reserve(out, id.len + 2) : NULL;
+
+	if (!q)
+		return identifier_valid(id);
+	if (block_copy(q + 1, id.ptr, id.len, not_identifier) < id.len)
 		return false;
-	for (size_t i = 0; i < id.len; i++)
-		if (!is_identifier_byte((unsigned char)id.ptr[i]))
-			return false;
+	q[0] = q[id.len + 1] = '"';
+	out->len += id.len + 2;
 	return true;
 }
 
-/* ---- Digest: one EVP context a thread, since making one costs more than hashing. */
+/* ---- Digest */
 
-static pthread_key_t context_key;
-static pthread_once_t context_once = PTHREAD_ONCE_INIT;
-static EVP_MD *sha256;
-
-static void free_context(void *context)
-{
-	EVP_MD_CTX_free(context);
-}
-
-static void fetch_digest(void)
-{
-	if (pthread_key_create(&context_key, free_context) == 0)
-		sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-}
-
-/* libcrypto frees its own state in an atexit handler; what is ours goes before. */
-__attribute__((destructor))
-static void free_digest(void)
-{
-	if (!sha256)
-		return;
-	free_context(pthread_getspecific(context_key));
-	pthread_key_delete(context_key);
-	EVP_MD_free(sha256);
-	sha256 = NULL;
-}
-
-static EVP_MD_CTX *digest_context(void)
-{
-	EVP_MD_CTX *context;
-
-	pthread_once(&context_once, fetch_digest);
-	if (!sha256)
-		return NULL;
-	context = pthread_getspecific(context_key);
-	if (!context) {
-		context = EVP_MD_CTX_new();
-		if (context && pthread_setspecific(context_key, context) != 0) {
-			EVP_MD_CTX_free(context);
-			context = NULL;
-		}
-	}
-	return context;
-}
-
+/* Straight from libcrypto: going through EVP takes as long again as hashing does, and a third
+ * of the time that the program needs to start. */
 static bool digest_hex(struct berth_text value, char hex[DIGEST_HEX_LEN])
 {
 	static const char digits[] = "0123456789abcdef";
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	EVP_MD_CTX *context = digest_context();
+	unsigned char digest[SHA256_DIGEST_LENGTH];
+	SHA256_CTX context;
 
-	if (!context || !EVP_DigestInit_ex2(context, sha256, NULL) ||
-	    !EVP_DigestUpdate(context, value.ptr, value.len) || !EVP_DigestFinal_ex(context, digest, NULL))
+	if (!SHA256_Init(&context) || !SHA256_Update(&context, value.ptr, value.len) ||
+	    !SHA256_Final(digest, &context))
 		return false;
-	for (size_t i = 0; i < DIGEST_HEX_LEN; i++)
-		hex[i] = digits[digest[i / 2] >> (i % 2 ? 0 : 4) & 15];
+	for (size_t i = 0; i < DIGEST_HEX_LEN / 2; i++) {
+		hex[2 * i] = digits[digest[i] >> 4];
+		hex[2 * i + 1] = digits[digest[i] & 15];
+	}
 	return true;
 }
 
@@ -120,6 +108,24 @@ static struct berth_text strip_dashes(struct berth_text body)
 	return body;
 }
 
+/* Nearly every value is its own body, but for capital letters: it has nothing that becomes a dash,
+ * and none at its ends. */
+static bool write_plain_body(struct berth_text value, char *out, size_t size)
+{
+	if (value.len < BLOCK_SIZE || value.len > size || value.ptr[0] == '-' || value.ptr[value.len - 1] == '-' ||
+	    !block_all(value.ptr, value.len, not_body))
+		return false;
+	for (size_t i = 0; i < value.len; i += BLOCK_SIZE) {
+		/* The last block may begin in the one before it. */
+		size_t at = value.len - i >= BLOCK_SIZE ? i : value.len - BLOCK_SIZE;
+		block_bytes bytes = block_load(value.ptr + at);
+
+		bytes |= ((bytes >= 'A') & (bytes <= 'Z')) & 0x20;
+		block_store(out + at, bytes);
+	}
+	return true;
+}
+
 /* Writes what value becomes, but for the dashes it begins with, into out and stops
  * at size; *cutp says whether value had more. False where value is not UTF-8. */
 static bool write_body(struct berth_text value, char *out, size_t size, size_t *lenp, bool *cutp)
@@ -128,6 +134,10 @@ static bool write_body(struct berth_text value, char *out, size_t size, size_t *
 	uint32_t code;
 
 	*cutp = false;
+	if (write_plain_body(value, out, size)) {
+		*lenp = value.len;
+		return true;
+	}
 	for (size_t i = 0; i < value.len;) {
 		size_t n = utf8_decode(value.ptr + i, value.len - i, &code);
 
@@ -195,6 +205,11 @@ struct berth_text identifier_hint(struct berth_text value, char *buffer, size_t 
 	unsigned points = 0;
 	uint32_t code;
 
+	if (value.len <= HINT_CODE_POINTS && value.len <= size &&
+	    block_copy(buffer, value.ptr, value.len, not_hint) == value.len) {
+		hint.len = value.len;
+		return hint;
+	}
 	for (size_t i = 0; i < value.len;) {
 		size_t n = utf8_decode(value.ptr + i, value.len - i, &code);
 

@@ -30,6 +30,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "inline/block.h"
 #include "inline/utf8.h"
 
 #define JSON_DEPTH_MAX 127
@@ -185,26 +186,16 @@ static inline bool json_read_escape(struct json_reader *r, uint32_t *codep)
 	return true;
 }
 
-/* Of eight bytes, those that are a quote, a backslash, a control character or not
- * ASCII: the first one has its highest bit set here, and no byte before it has. */
-static inline uint64_t json_special(const char *p)
+/* Over what is plain, but for a few bytes at the end of the whole text. */
+static inline const char *json_skip_plain(const char *p, const char *end)
 {
-	const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
-	uint64_t word, quote, slash;
+	for (; end - p >= BLOCK_SIZE; p += BLOCK_SIZE) {
+		block_bytes special = block_not_plain(block_load(p));
 
-	memcpy(&word, p, sizeof word);
-	if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
-		word = __builtin_bswap64(word);
-	quote = word ^ ones * '"';
-	slash = word ^ ones * '\\';
-	/* A borrow can only mark bytes behind one that is special. */
-	return ((word - ones * 0x20) | (quote - ones) | (slash - ones) | word) & high;
-}
-
-/* How many bytes come before the first special one. */
-static inline unsigned json_plain_bytes(uint64_t special)
-{
-	return (unsigned)__builtin_ctzll(special) / 8;
+		if (block_any(special))
+			return p + block_first(special);
+	}
+	return p;
 }
 
 static inline bool json_read_string(struct json_reader *r, struct json_slice *slice)
@@ -217,12 +208,7 @@ static inline bool json_read_string(struct json_reader *r, struct json_slice *sl
 		return false;
 	begin = ++r->p;
 	for (;;) {
-		uint64_t special = 0;
-
-		while (r->end - r->p >= 8 && (special = json_special(r->p)) == 0)
-			r->p += 8;
-		if (special)
-			r->p += json_plain_bytes(special);
+		r->p = json_skip_plain(r->p, r->end);
 		if (r->p == r->end)
 			return json_fail(r, "a string does not end");
 		if (*r->p == '"')
