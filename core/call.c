@@ -116,7 +116,7 @@ static uint64_t asked(const struct call *call)
 static int is_full(const struct call *call)
 {
 	/* Who goes on behind a worker asks for all, since only what follows it is wanted. */
-	return call->n_pushed >= asked(call) || (call->passed_after && call->n_items >= call->wanted);
+	return call->n_pushed >= call->n_asked || (call->passed_after && call->n_items >= call->wanted);
 }
 
 /* Writes an item behind those that are there; false where it was refused. */
@@ -241,7 +241,7 @@ static int sink_runtime(struct berth_call *base, const struct berth_runtime *pus
 static int sink_host(struct berth_call *base, const struct berth_host *pushed)
 {
 	struct call *call = (struct call *)base;
-	struct wire_host host = { .max_workers = asked(call) };
+	struct wire_host host = { .max_workers = call->n_asked };
 
 	if (!expected(call, PUSH_HOST, pushed, "a host"))
 		return 0;
@@ -548,6 +548,7 @@ enum call_result call_run(struct call *call)
 	call->base.size = sizeof call->base;
 	call->base.services = &instance->services.base;
 	call->base.sink = &sink;
+	call->n_asked = asked(call);
 	if (!enter(call))
 		return CALL_FAILED;
 	call->returned = invoke(call);

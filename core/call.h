@@ -63,15 +63,16 @@ struct call {
 
 	/* The outcome: */
 	int returned; /* by the operation */
+	uint64_t n_asked; /* items that the adapter was asked for */
 	uint64_t n_pushed, n_items;
 	bool passed_after; /* the worker after_id has come */
 	struct berth_answer answer;
 	bool answered;
 	struct buffer evidence;
-	struct wire_runtime runtime; /* the call's copy; texts borrowed while the push runs */
 	unsigned n_refused;
-	struct error refusal; /* the first */
-	struct error failure; /* given to fail */
+	struct error refusal;        /* the first */
+	struct error failure;        /* given to fail */
+	struct wire_runtime runtime; /* the call's copy; texts borrowed while the push runs */
 };
 
 enum call_result {

@@ -17,6 +17,7 @@
 #include "core/identifier.h"
 #include "core/json_writer.h"
 #include "core/text.h"
+#include "inline/block.h"
 
 enum field_type {
 	FIELD_LEAD,          /* no value: the lead is all */
@@ -37,12 +38,18 @@ enum field_type {
 	FIELD_DIAGNOSTICS,   /* pointer to berth_diagnostic, then size_t */
 };
 
+/* Leads are copied whole, which is faster than by their length. */
+enum {
+	LEAD_SIZE = 48,
+	VALUE_SIZE = 24, /* of what is no text: null, true, false or a number */
+};
+
 struct field {
-	enum field_type type;
-	unsigned short lead_len;
+	unsigned char type; /* enum field_type */
+	unsigned char lead_len;
 	unsigned short offset;
-	const char *lead;
 	uint64_t mask;
+	char lead[LEAD_SIZE];
 };
 
 struct shape {
@@ -51,10 +58,10 @@ struct shape {
 	const char *end;
 };
 
-#define FIELD(lead, type, object, member) { type, sizeof(lead) - 1, offsetof(struct object, member), lead, 0 }
+#define FIELD(lead, type, object, member) { type, sizeof(lead) - 1, offsetof(struct object, member), 0, lead }
 #define BIT(key, object, member, mask) \
-	{ FIELD_BIT, sizeof(key) - 1, offsetof(struct object, member), key, mask }
-#define LEAD(lead) { FIELD_LEAD, sizeof(lead) - 1, 0, lead, 0 }
+	{ FIELD_BIT, sizeof(key) - 1, offsetof(struct object, member), mask, key }
+#define LEAD(lead) { FIELD_LEAD, sizeof(lead) - 1, 0, 0, lead }
 #define SHAPE(name, last)                                                                           \
 	const struct shape name##_shape = { name##_fields, sizeof name##_fields / sizeof *name##_fields, last }
 
@@ -87,8 +94,8 @@ static const struct field wire_runtime_fields[] = {
 	FIELD(",\"status\":", FIELD_TEXT, wire_runtime, base.status),
 	FIELD(",\"source\":{\"kind\":", FIELD_TEXT, wire_runtime, base.source_kind),
 	FIELD(",\"status\":", FIELD_TEXT, wire_runtime, base.source_status),
-	LEAD(",\"identity_authority\":\"runtime_registry_projection\""),
-	FIELD(",\"note\":", FIELD_TEXT, wire_runtime, base.source_note),
+	LEAD(",\"identity_authority\":"),
+	FIELD("\"runtime_registry_projection\",\"note\":", FIELD_TEXT, wire_runtime, base.source_note),
 	FIELD("},\"host_ids\":", FIELD_IDS, wire_runtime, base.host_ids),
 	LEAD(",\"capabilities\":{"),
 	CAPABILITIES(wire_runtime),
@@ -255,12 +262,7 @@ static const char *write_id(struct buffer *out, struct berth_text text)
 {
 	if (!text.ptr)
 		return "is missing";
-	if (!identifier_valid(text))
-		return "is no identifier";
-	buffer_append_char(out, '"');
-	buffer_append(out, text.ptr, text.len);
-	buffer_append_char(out, '"');
-	return NULL;
+	return identifier_write(out, text) ? NULL : "is no identifier";
 }
 
 static const char *write_ids(struct buffer *out, struct array array)
@@ -285,15 +287,14 @@ static const char *severity_name(uint64_t severity)
 	return severity == BERTH_ERROR ? "error" : severity == BERTH_WARNING ? "warning" : "info";
 }
 
+BLOCK_INLINE block_bytes not_code(block_bytes bytes)
+{
+	return ((bytes < 'a') | (bytes > 'z')) & ((bytes < '0') | (bytes > '9')) & (bytes != '_');
+}
+
 static bool code_valid(struct berth_text code)
 {
-	if (!code.ptr || code.len == 0 || code.len > BERTH_ID_MAX)
-		return false;
-	for (size_t i = 0; i < code.len; i++)
-		if ((code.ptr[i] < 'a' || code.ptr[i] > 'z') && (code.ptr[i] < '0' || code.ptr[i] > '9') &&
-		    code.ptr[i] != '_')
-			return false;
-	return true;
+	return code.ptr && code.len > 0 && code.len <= BERTH_ID_MAX && block_all(code.ptr, code.len, not_code);
 }
 
 static const char *write_diagnostic(struct buffer *out, const struct berth_diagnostic *pushed)
@@ -435,9 +436,13 @@ bool wire_write(struct buffer *out, const struct shape *shape, const void *objec
 	size_t mark = out->len;
 
 	for (; field < end; field++) {
+		char *q = buffer_reserve(out, LEAD_SIZE + VALUE_SIZE);
 		const char *wrong, *key;
 
-		buffer_append(out, field->lead, field->lead_len);
+		if (q) {
+			memcpy(q, field->lead, LEAD_SIZE);
+			out->len += field->lead_len;
+		}
 		wrong = write_value(out, field, (const char *)object + field->offset);
 		if (wrong) {
 			int len = key_of(field, &key);

@@ -38,7 +38,8 @@ extern const struct shape wire_capabilities_shape;     /* struct wire_runtime, i
 
 /* Copies a struct that a plugin pushed, of the version that it was built against,
  * into one of ours: the smaller of both sizes, zeroes behind. */
-#define WIRE_COPY_IN(to, from) wire_copy_in((to), sizeof *(to), (from), (from)->size)
+#define WIRE_COPY_IN(to, from) \
+	((from)->size >= sizeof *(to) ? (void)(*(to) = *(from)) : wire_copy_in((to), sizeof *(to), (from), (from)->size))
 void wire_copy_in(void *to, size_t to_size, const void *from, size_t from_size);
 
 /* Appends the object as JSON. False, with nothing appended and the reason in why,
