@@ -11,6 +11,7 @@
 #include <err.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <gnu/libc-version.h>
 #include <limits.h>
 #include <openssl/evp.h>
 #include <sched.h>
@@ -32,6 +33,15 @@
 #include "core/identifier.h"
 #include "core/inventory.h"
 
+#if __has_include(<valgrind/callgrind.h>)
+#include <valgrind/callgrind.h>
+#define COUNTS ""
+#else
+#define COUNTS " without callgrind.h"
+#define CALLGRIND_ZERO_STATS ((void)0)
+#define CALLGRIND_DUMP_STATS_AT(name) ((void)(name))
+#endif
+
 enum {
 	MANY = 10000, /* records, embedded workers, items of a transcript */
 	N_SAMPLES_MAX = 128,
@@ -49,7 +59,7 @@ struct child {
 struct bench {
 	const char *program, *adapter_dir, *floor;
 	const char *only; /* rows with this in their name; NULL: all */
-	bool quick;
+	bool quick, counting;
 	char *dir; /* with the records; NULL: not made yet */
 	int pods_fd;
 	char names[MANY][32], paths[MANY][48]; /* of the records, in byte order */
@@ -79,6 +89,7 @@ struct row {
 	bool open, names;                    /* of the floor touch_files */
 	size_t n_stats, n_reads;             /* of it, too */
 	unsigned n_samples, n_inner;         /* a sample is the mean over n_inner times */
+	unsigned n_counted;                  /* how often its instructions are counted; 0: not, it is no work of this process */
 };
 
 static struct bench bench_state;
@@ -516,26 +527,27 @@ static const struct row rows[] = {
 	{ "start to first answer", "bare program, same libraries and plugins", .begins = RUNTIMES, .own = start_berth,
 	  .floor = start_floor, .n_samples = 100, .n_inner = 1 },
 	{ "list 10,000 records, fresh host", "open, read, close of each", ANSWER(LIST(10000), WORKERS, 10000), FILES,
-	  .before = restart_host, .n_reads = MANY, .n_samples = 30, .n_inner = 1 },
+	  .before = restart_host, .n_reads = MANY, .n_samples = 30, .n_inner = 1, .n_counted = 1 },
 	{ "again, nothing changed", "fstatat of each", ANSWER(LIST(10000), WORKERS, 10000), FILES,
-	  .n_stats = MANY, .n_samples = 60, .n_inner = 1 },
+	  .n_stats = MANY, .n_samples = 60, .n_inner = 1, .n_counted = 1 },
 	{ "again, one record changed", "fstatat of each, one read", ANSWER(LIST(10000), WORKERS, 10000), FILES,
-	  .before = change_record, .n_stats = MANY, .n_reads = 1, .n_samples = 60, .n_inner = 1 },
+	  .before = change_record, .n_stats = MANY, .n_reads = 1, .n_samples = 60, .n_inner = 1, .n_counted = 1 },
 	{ "200 of 10,000 again", "fstatat of 200", ANSWER(LIST(200), WORKERS, 200), FILES,
-	  .n_stats = 200, .n_samples = 100, .n_inner = 10 },
+	  .n_stats = 200, .n_samples = 100, .n_inner = 10, .n_counted = 10 },
 	{ "look up 1 of 10,000, fresh host", "names read, SHA-256 of each", ANSWER(LINE_HIT, WORKER, 1), FILES,
-	  .before = restart_host, .open = true, .names = true, .n_stats = 1, .n_samples = 40, .n_inner = 1 },
+	  .before = restart_host, .open = true, .names = true, .n_stats = 1, .n_samples = 40, .n_inner = 1, .n_counted = 1 },
 	{ "look up 1 of 10,000, hit", "open, fstat, fstatat, close", ANSWER(LINE_HIT, WORKER, 1), FILES,
-	  .open = true, .n_stats = 1, .n_samples = 100, .n_inner = 200 },
+	  .open = true, .n_stats = 1, .n_samples = 100, .n_inner = 200, .n_counted = 100 },
 	{ "look up 1 of 10,000, miss", "open, fstat, close", ANSWER(LINE_MISS, UNKNOWN, 0), FILES,
-	  .open = true, .n_samples = 100, .n_inner = 200 },
-	{ "embedded: spawn", COPY, ANSWER(LINE_SPAWN, ACCEPTED, 1), .n_samples = 50, .n_inner = 1000 },
+	  .open = true, .n_samples = 100, .n_inner = 200, .n_counted = 100 },
+	{ "list_runtimes", COPY, ANSWER(LINE_RUNTIMES, RUNTIMES, 0), .n_samples = 50, .n_inner = 1000, .n_counted = 100 },
+	{ "embedded: spawn", COPY, ANSWER(LINE_SPAWN, ACCEPTED, 1), .n_samples = 50, .n_inner = 1000, .n_counted = 100 },
 	{ "embedded: input of 200 bytes", COPY, ANSWER(LINE_INPUT, ACCEPTED, 0), .set_up = fill_transcript,
-	  .n_samples = 50, .n_inner = 1000 },
+	  .n_samples = 50, .n_inner = 1000, .n_counted = 100 },
 	{ "embedded: 100 of 10,000 items", COPY, ANSWER(LINE_TRANSCRIPT, ACCEPTED, 100), .set_up = fill_transcript,
-	  .n_samples = 100, .n_inner = 100 },
+	  .n_samples = 100, .n_inner = 100, .n_counted = 100 },
 	{ "embedded: list 10,000 workers", COPY, ANSWER(LIST(10000), WORKERS, 10000), .set_up = spawn_workers,
-	  .no_records = true, .n_samples = 60, .n_inner = 1 },
+	  .no_records = true, .n_samples = 60, .n_inner = 1, .n_counted = 1 },
 	{ "isolated: look up 1 worker", "in process, and a bare socketpair", ANSWER(LOOK_UP_IN(APART), WORKER, 1),
 	  ISOLATED, .own = ask_apart, .floor = look_up_inside_and_echo, .n_samples = 60, .n_inner = 1000 },
 	{ "again, over all processors", "in process, and a bare socketpair", ANSWER(LOOK_UP_IN(APART), WORKER, 1),
@@ -545,7 +557,7 @@ static const struct row rows[] = {
 	{ "again, over all processors", "in process", ANSWER(LIST(10000), WORKERS, 10000), ISOLATED, .spread = true,
 	  .own = ask_apart, .floor = list_inside, .n_samples = 60, .n_inner = 1 },
 	{ "identifier from 25 bytes", "SHA-256 of 25 bytes, context kept", .own = generate_identifier,
-	  .floor = digest_one, .n_samples = 100, .n_inner = 1000 },
+	  .floor = digest_one, .n_samples = 100, .n_inner = 1000, .n_counted = 100 },
 	{ "batch: list_runtimes", BATCH, ANSWER(LINE_RUNTIMES, RUNTIMES, 0) },
 	{ "batch: spawn", BATCH, ANSWER(LINE_SPAWN, ACCEPTED, 1) },
 	{ "batch: input of 200 bytes", BATCH, ANSWER(LINE_INPUT, ACCEPTED, 0) },
@@ -673,6 +685,45 @@ static void run_row(struct bench *bench, const struct row *row)
 	fflush(stdout);
 }
 
+/* All that the counts depend on, but for what is counted. */
+static void print_build(void)
+{
+	struct utsname name;
+
+	uname(&name);
+	printf("%s%s, glibc %s, OpenSSL %u.%u, %s,%s%s\n", strstr(__VERSION__, "lang") ? "" : "gcc ", __VERSION__,
+	       gnu_get_libc_version(), OPENSSL_version_major(), OPENSSL_version_minor(), name.machine, BENCH_BUILD, COUNTS);
+}
+
+/* Does the work of a row where callgrind counts its instructions, and says how often it was done. */
+static void count_row(struct bench *bench, const struct row *row)
+{
+	if (row->n_counted == 0)
+		return;
+	bench->row = row;
+	restart_host(bench);
+	if (row->set_up)
+		row->set_up(bench);
+	/* The first one grows buffers and finds symbols. */
+	row->own(bench);
+	if (row->before)
+		row->before(bench);
+	CALLGRIND_ZERO_STATS;
+	for (unsigned i = 0; i < row->n_counted; i++)
+		row->own(bench);
+	CALLGRIND_DUMP_STATS_AT(row->name);
+	check_answer(bench);
+	printf("%u %s\n", row->n_counted, row->name);
+}
+
+static int count_rows(struct bench *bench)
+{
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		count_row(bench, &rows[i]);
+	inventory_fini(&bench->inventory);
+	return 0;
+}
+
 /* ---- The program ---- */
 
 static void print_machine(void)
@@ -692,7 +743,7 @@ static void print_machine(void)
 static int run_rows(struct bench *bench)
 {
 	if (!bench->program || !bench->adapter_dir || !bench->floor)
-		errx(1, "usage: bench --program PATH --adapter-dir DIR --floor PATH [--quick] [--only TEXT]");
+		errx(1, "usage: bench --program PATH --adapter-dir DIR --floor PATH [--quick | --counted] [--only TEXT] | --built");
 	need((bench->program = realpath(bench->program, NULL)) != NULL, "--program");
 	signal(SIGPIPE, SIG_IGN);
 	pin();
@@ -700,8 +751,10 @@ static int run_rows(struct bench *bench)
 	bench->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
 	bench->context = EVP_MD_CTX_new();
 	need(bench->sha256 && bench->context, "SHA-256");
-	print_machine();
 	make_records(bench);
+	if (bench->counting)
+		return count_rows(bench);
+	print_machine();
 	printf("%-33s%11s%11s%8s  %s\n", "medians", "berth", "floor", "ratio", "the floor is");
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		if (!bench->only || strstr(rows[i].name, bench->only))
@@ -725,6 +778,12 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--quick") == 0)
 			bench->quick = true;
+		if (strcmp(argv[i], "--counted") == 0)
+			bench->counting = true;
+		if (strcmp(argv[i], "--built") == 0) {
+			print_build();
+			return 0;
+		}
 		for (size_t j = 0; j < sizeof options / sizeof *options && i + 1 < argc; j++)
 			if (strcmp(argv[i], options[j].name) == 0)
 				*options[j].valuep = argv[++i];
