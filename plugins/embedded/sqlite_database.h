@@ -4,9 +4,8 @@
 #ifndef BERTH_EMBEDDED_SQLITE_DATABASE_H
 #define BERTH_EMBEDDED_SQLITE_DATABASE_H
 
-#include <sqlite3.h>
-
 #include "reason.h"
+#include "sqlite_library.h"
 #include "store.h"
 #include "store_file.h"
 

@@ -3,7 +3,7 @@
 #ifndef BERTH_EMBEDDED_SQLITE_SCHEMA_H
 #define BERTH_EMBEDDED_SQLITE_SCHEMA_H
 
-#include <sqlite3.h>
+#include "sqlite_library.h"
 
 enum {
 	SCHEMA_APPLICATION_ID = 0x62727468, /* brth */

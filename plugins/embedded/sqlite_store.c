@@ -518,7 +518,9 @@ int sqlite_store_open(const char *dir, bool relaxed, const struct berth_services
 
 	if (!store)
 		return reason_set(reason, -ENOMEM, "no memory for the store");
-	rc = store_file_open(dir, &file, reason);
+	rc = sqlite_library_load(reason);
+	if (rc == 0)
+		rc = store_file_open(dir, &file, reason);
 	if (rc < 0) {
 		free(store);
 		return rc;
