@@ -5,10 +5,11 @@
 
 #include "core/serve/client.h"
 
-#include <microhttpd.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+
+#include "core/serve/library.h"
 
 enum { RATE_MIN = 4 << 10 }; /* bytes in a second that a client must at least take or send */
 

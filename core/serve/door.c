@@ -14,20 +14,15 @@
 
 #include "core/serve/door.h"
 
-#include <dlfcn.h>
-#include <microhttpd.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#ifdef HAVE_GNUTLS
-#include <gnutls/gnutls.h>
-#endif
-
 #include "core/cleanup.h"
 #include "core/log.h"
+#include "core/serve/library.h"
 #include "core/serve/server.h"
 #include "core/serve/stream.h"
 #include "core/services.h"
@@ -38,11 +33,6 @@ enum {
 	THREADS_MAX = 8,
 	SURPLUS_MAX = 64, /* connections beyond the most that there may be, which are told so */
 };
-
-typedef enum MHD_Result queue_function(struct MHD_Connection *connection, unsigned int status,
-				       struct MHD_Response *response);
-
-static queue_function *queue_response; /* the library's */
 
 /* ---- Connections ---- */
 
@@ -134,7 +124,7 @@ static enum MHD_Result send_response(struct client *client, struct exchange *exc
 		return MHD_NO;
 	add_headers(response, exchange);
 	client_allow(client, exchange->service, services_monotonic_ns(), len);
-	result = queue_response(client->connection, exchange->status, response);
+	result = library.MHD_queue_response(client->connection, exchange->status, response);
 	MHD_destroy_response(response);
 	return result;
 }
@@ -398,11 +388,6 @@ int door_open(struct door *door, struct error *error)
 		{ MHD_OPTION_END, 0, NULL },
 	};
 
-	/* Once: behind the first door somebody uses it already. */
-	if (!queue_response)
-		*(void **)&queue_response = dlsym(RTLD_NEXT, "MHD_queue_response");
-	if (!queue_response)
-		return error_set(error, -ENOSYS, "libmicrohttpd: MHD_queue_response is not there");
 	door->n_threads = n_threads();
 	door->daemon = MHD_start_daemon(
 		flags, 0, NULL, NULL, on_request, door,

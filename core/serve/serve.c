@@ -17,6 +17,7 @@
 
 #include "core/cleanup.h"
 #include "core/log.h"
+#include "core/serve/library.h"
 #include "core/serve/notify.h"
 #include "core/serve/server.h"
 #include "core/services.h"
@@ -203,7 +204,9 @@ enum status serve_run(struct setup *setup)
 
 	if (!serve)
 		return complain_no_memory();
-	rc = catch_signals(&error);
+	rc = library_load(&error);
+	if (rc == 0)
+		rc = catch_signals(&error);
 	if (rc == 0)
 		rc = listeners_open(&serve->listeners, options, &error);
 	if (rc == 0)

@@ -5,11 +5,11 @@
 
 #include "core/serve/stream.h"
 
-#include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/serve/feed.h"
+#include "core/serve/library.h"
 #include "core/services.h"
 
 enum { PIECE = 32 << 10 };
