@@ -215,8 +215,7 @@ static int keep_runtime(struct call *call)
 	if (call->runtime.base.runtime_id.ptr && !identifier_valid(call->runtime.base.runtime_id))
 		return refuse(call, "runtime: runtime_id is no identifier");
 	name_runtime(call);
-	if (call->operation == OPERATION_RUNTIME)
-		call->runtime.max_workers = call->request->list.limit;
+	call->runtime.max_workers = call->operation == OPERATION_RUNTIME ? call->request->list.limit : 0;
 	FILL_IN_CAPABILITIES(&call->runtime.base);
 	if (!write_runtime(call, &why))
 		return refuse(call, "runtime: %s", why.text);
@@ -334,16 +333,16 @@ static int sink_answer(struct berth_call *base, const struct berth_answer *pushe
 static int sink_evidence(struct berth_call *base, const struct berth_evidence *pushed)
 {
 	struct call *call = (struct call *)base;
-	struct berth_evidence evidence;
+	struct berth_evidence copy;
 	size_t mark = call->evidence.len;
 	struct error why;
 
 	if (!expected(call, PUSH_EVIDENCE, pushed, "evidence"))
 		return 0;
-	WIRE_COPY_IN(&evidence, pushed);
+	pushed = WIRE_VIEW(&copy, pushed);
 	if (mark > 0)
 		buffer_append_char(&call->evidence, ',');
-	if (!wire_write(&call->evidence, &wire_evidence_shape, &evidence, &why)) {
+	if (!wire_write(&call->evidence, &wire_evidence_shape, pushed, &why)) {
 		buffer_cut(&call->evidence, mark);
 		refuse(call, "evidence: %s", why.text);
 	}
@@ -353,40 +352,40 @@ static int sink_evidence(struct berth_call *base, const struct berth_evidence *p
 static int sink_transcript_item(struct berth_call *base, const struct berth_transcript_item *pushed)
 {
 	struct call *call = (struct call *)base;
-	struct berth_transcript_item item;
+	struct berth_transcript_item copy;
 
 	if (!expected(call, PUSH_TRANSCRIPT_ITEM, pushed, "a transcript item"))
 		return 0;
 	if (is_full(call))
 		return 1;
-	WIRE_COPY_IN(&item, pushed);
-	keep_item(call, &wire_transcript_item_shape, &item, "transcript item");
+	pushed = WIRE_VIEW(&copy, pushed);
+	keep_item(call, &wire_transcript_item_shape, pushed, "transcript item");
 	return is_full(call);
 }
 
 static int sink_event(struct berth_call *base, const struct berth_event *pushed)
 {
 	struct call *call = (struct call *)base;
-	struct berth_event event;
+	struct berth_event copy;
 
 	if (!expected(call, PUSH_EVENT, pushed, "an event"))
 		return 0;
 	if (is_full(call))
 		return 1;
-	WIRE_COPY_IN(&event, pushed);
-	keep_item(call, &wire_event_shape, &event, "event");
+	pushed = WIRE_VIEW(&copy, pushed);
+	keep_item(call, &wire_event_shape, pushed, "event");
 	return is_full(call);
 }
 
 static int sink_connect_point(struct berth_call *base, const struct berth_connect_point *pushed)
 {
 	struct call *call = (struct call *)base;
-	struct berth_connect_point point;
+	struct berth_connect_point copy;
 
 	if (!expected(call, PUSH_CONNECT_POINT, pushed, "a connect point"))
 		return 0;
-	WIRE_COPY_IN(&point, pushed);
-	keep_item(call, &wire_connect_point_shape, &point, "connect point");
+	pushed = WIRE_VIEW(&copy, pushed);
+	keep_item(call, &wire_connect_point_shape, pushed, "connect point");
 	return 0;
 }
 

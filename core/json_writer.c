@@ -97,32 +97,49 @@ bool json_write_string(struct buffer *out, struct berth_text text)
 	return false;
 }
 
-static size_t count_digits(uint64_t value)
+/* The eight digits of a number below 10^8, one a byte, the first of them in the lowest: halved into numbers
+ * of four, of two and of one digit, all at once. */
+static uint64_t eight_digits(uint64_t value)
 {
-	for (size_t n = 1;; n += 4, value /= 10000) {
-		if (value < 100)
-			return n + (value >= 10);
-		if (value < 10000)
-			return n + 2 + (value >= 1000);
+	uint64_t fours = value / 10000 | value % 10000 << 32, hundreds, twos, tens;
+
+	hundreds = fours * 10486 >> 20 & UINT64_C(0x0000007f0000007f);
+	twos = hundreds | (fours - hundreds * 100) << 16;
+	tens = twos * 103 >> 10 & UINT64_C(0x000f000f000f000f);
+	return tens | (twos - tens * 10) << 8;
+}
+
+static void put_word(char *to, uint64_t word)
+{
+	if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
+		word = __builtin_bswap64(word);
+	memcpy(to, &word, sizeof word);
+}
+
+size_t json_put_u64(char *to, uint64_t value)
+{
+	const uint64_t zeroes = UINT64_C(0x3030303030303030);
+	uint64_t digits;
+	size_t n = 0, n_leading;
+
+	if (value >= 100000000) {
+		n = json_put_u64(to, value / 100000000);
+		put_word(to + n, eight_digits(value % 100000000) | zeroes);
+		return n + 8;
 	}
+	digits = eight_digits(value);
+	/* One digit stays, also of 0. */
+	n_leading = (size_t)__builtin_ctzll(digits | UINT64_C(1) << 56) / 8;
+	put_word(to, (digits | zeroes) >> 8 * n_leading);
+	return 8 - n_leading;
 }
 
 void json_write_u64(struct buffer *out, uint64_t value)
 {
-	static const char pairs[] =
-		"00010203040506070809101112131415161718192021222324252627282930313233343536373839"
-		"40414243444546474849505152535455565758596061626364656667686970717273747576777879"
-		"8081828384858687888990919293949596979899";
-	size_t n = count_digits(value);
-	char *q = buffer_reserve(out, n);
+	char *q = buffer_reserve(out, JSON_U64_ROOM);
 
-	if (!q)
-		return;
-	out->len += n;
-	for (; value >= 10; value /= 100)
-		memcpy(q + (n -= 2), pairs + value % 100 * 2, 2);
-	if (n > 0)
-		*q = (char)('0' + value);
+	if (q)
+		out->len += json_put_u64(q, value);
 }
 
 void json_write_time(struct buffer *out, uint64_t ns_since_1970)

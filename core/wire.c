@@ -41,7 +41,7 @@ enum field_type {
 /* Leads are copied whole, which is faster than by their length. */
 enum {
 	LEAD_SIZE = 48,
-	VALUE_SIZE = 24, /* of what is no text: null, true, false or a number */
+	SHORT_MAX = 256, /* of a value for which there is room behind each lead */
 };
 
 struct field {
@@ -239,12 +239,12 @@ static struct array array_at(const void *member)
 	return array;
 }
 
-static bool text_is_one_of(struct berth_text text, const char *const *words)
+static bool is_role(struct berth_text text)
 {
-	for (; *words; words++)
-		if (text_is(text, *words))
-			return true;
-	return false;
+	if (!text.ptr)
+		return false;
+	return (text.len == 4 && memcmp(text.ptr, "user", 4) == 0) ||
+	       (text.len == 6 && (memcmp(text.ptr, "system", 6) == 0 || memcmp(text.ptr, "worker", 6) == 0));
 }
 
 /* ---- Writing: each returns NULL, or what is wrong with the value. ---- */
@@ -299,18 +299,18 @@ static bool code_valid(struct berth_text code)
 
 static const char *write_diagnostic(struct buffer *out, const struct berth_diagnostic *pushed)
 {
-	struct berth_diagnostic diagnostic;
+	struct berth_diagnostic copy;
 	const char *wrong;
 
-	WIRE_COPY_IN(&diagnostic, pushed);
-	if (!code_valid(diagnostic.code))
+	pushed = WIRE_VIEW(&copy, pushed);
+	if (!code_valid(pushed->code))
 		return "has a code that is not of the form [a-z0-9_]+";
 	buffer_append_string(out, "{\"code\":\"");
-	buffer_append(out, diagnostic.code.ptr, diagnostic.code.len);
+	buffer_append(out, pushed->code.ptr, pushed->code.len);
 	buffer_append_string(out, "\",\"severity\":\"");
-	buffer_append_string(out, severity_name(diagnostic.severity));
+	buffer_append_string(out, severity_name(pushed->severity));
 	buffer_append_string(out, "\",\"message\":");
-	wrong = write_text(out, diagnostic.message, BERTH_TEXT_MAX);
+	wrong = write_text(out, pushed->message, BERTH_TEXT_MAX);
 	if (wrong)
 		return "has a message that is missing, too long or not UTF-8";
 	buffer_append_char(out, '}');
@@ -361,10 +361,9 @@ static const char *write_null(struct buffer *out)
 
 static const char *write_value(struct buffer *out, const struct field *field, const char *member)
 {
-	static const char *const roles[] = { "user", "system", "worker", NULL };
-
-	switch (field->type) {
+	switch ((enum field_type)field->type) {
 	case FIELD_LEAD:
+	case FIELD_BIT:
 		return NULL;
 	case FIELD_ID:
 		return write_id(out, text_at(member));
@@ -377,9 +376,7 @@ static const char *write_value(struct buffer *out, const struct field *field, co
 	case FIELD_CONTENT:
 		return write_text(out, text_at(member), BERTH_CONTENT_MAX);
 	case FIELD_ROLE:
-		if (!text_at(member).ptr || !text_is_one_of(text_at(member), roles))
-			return "is none of user, system and worker";
-		return write_text(out, text_at(member), BERTH_TEXT_MAX);
+		return "is none of user, system and worker";
 	case FIELD_CURSOR:
 		if (!wire_cursor_valid(text_at(member)))
 			return "is no cursor";
@@ -390,10 +387,7 @@ static const char *write_value(struct buffer *out, const struct field *field, co
 		json_write_u64(out, u64_at(member));
 		return NULL;
 	case FIELD_NUMBER:
-		if (u64_at(member) == 0)
-			return "is 0, numbers begin at 1";
-		json_write_u64(out, u64_at(member));
-		return NULL;
+		return "is 0, numbers begin at 1";
 	case FIELD_U64:
 		json_write_u64(out, u64_at(member));
 		return NULL;
@@ -405,18 +399,48 @@ static const char *write_value(struct buffer *out, const struct field *field, co
 	case FIELD_TIME:
 		json_write_time(out, u64_at(member));
 		return NULL;
-	case FIELD_BIT:
-		if (u64_at(member) & field->mask)
-			buffer_append(out, "true", 4);
-		else
-			buffer_append(out, "false", 5);
-		return NULL;
 	case FIELD_IDS:
 		return write_ids(out, array_at(member));
 	case FIELD_DIAGNOSTICS:
 		return write_diagnostics(out, array_at(member));
 	}
 	return NULL;
+}
+
+/* A short plain text as a string, which ends where is returned; NULL: it is none. */
+BLOCK_INLINE char *put_text(char *to, struct berth_text text)
+{
+	if (!text.ptr || text.len > SHORT_MAX || block_copy(to + 1, text.ptr, text.len, block_not_plain) < text.len)
+		return NULL;
+	to[0] = to[text.len + 1] = '"';
+	return to + text.len + 2;
+}
+
+/* Writes the value of a field where there is room for SHORT_MAX bytes and two quotes, if it is one of those that nearly
+ * all are: a bit, a number or a short plain text. Returns where it ends; NULL: it is none of those. */
+BLOCK_INLINE char *put_value(char *to, const struct field *field, const char *member)
+{
+	static const char bits[2][8] = { "false", "true" };
+	bool bit;
+
+	switch (field->type) {
+	case FIELD_LEAD:
+		return to;
+	case FIELD_BIT:
+		bit = u64_at(member) & field->mask;
+		memcpy(to, bits[bit], sizeof bits[bit]);
+		return to + 5 - bit;
+	case FIELD_NUMBER:
+		return u64_at(member) > 0 ? to + json_put_u64(to, u64_at(member)) : NULL;
+	case FIELD_ROLE:
+		return is_role(text_at(member)) ? put_text(to, text_at(member)) : NULL;
+	case FIELD_TEXT:
+	case FIELD_TEXT_OR_NULL:
+	case FIELD_CONTENT:
+		return put_text(to, text_at(member));
+	default:
+		return NULL;
+	}
 }
 
 /* The key in a lead such as ,"workspace":{"visibility": is its last one. */
@@ -430,20 +454,28 @@ static int key_of(const struct field *field, const char **keyp)
 	return (int)(end - p);
 }
 
+/* Where the next byte goes stays in a register for as long as it can: going through the buffer with each field takes
+ * longer than what is written. */
 bool wire_write(struct buffer *out, const struct shape *shape, const void *object, struct error *why)
 {
 	const struct field *field = shape->fields, *end = field + shape->n_fields;
-	size_t mark = out->len;
+	const size_t mark = out->len, room = LEAD_SIZE + SHORT_MAX + 2;
+	char *to = buffer_reserve(out, room), *limit = to ? out->data + out->size : NULL;
 
-	for (; field < end; field++) {
-		char *q = buffer_reserve(out, LEAD_SIZE + VALUE_SIZE);
-		const char *wrong, *key;
+	/* Without memory, whoever looks at the buffer sees it. */
+	for (; to && field < end; field++) {
+		const char *member = (const char *)object + field->offset, *wrong, *key;
+		char *next;
 
-		if (q) {
-			memcpy(q, field->lead, LEAD_SIZE);
-			out->len += field->lead_len;
+		memcpy(to, field->lead, LEAD_SIZE);
+		to += field->lead_len;
+		next = put_value(to, field, member);
+		if (next && (size_t)(limit - next) >= room) {
+			to = next;
+			continue;
 		}
-		wrong = write_value(out, field, (const char *)object + field->offset);
+		out->len = (size_t)((next ? next : to) - out->data);
+		wrong = next ? NULL : write_value(out, field, member);
 		if (wrong) {
 			int len = key_of(field, &key);
 
@@ -451,7 +483,11 @@ bool wire_write(struct buffer *out, const struct shape *shape, const void *objec
 			buffer_cut(out, mark);
 			return false;
 		}
+		to = buffer_reserve(out, room);
+		limit = to ? out->data + out->size : NULL;
 	}
+	if (to)
+		out->len = (size_t)(to - out->data);
 	buffer_append_string(out, shape->end);
 	return true;
 }

@@ -42,6 +42,11 @@ extern const struct shape wire_capabilities_shape;     /* struct wire_runtime, i
 	((from)->size >= sizeof *(to) ? (void)(*(to) = *(from)) : wire_copy_in((to), sizeof *(to), (from), (from)->size))
 void wire_copy_in(void *to, size_t to_size, const void *from, size_t from_size);
 
+/* The same for who only reads: what was pushed, where it is as long as ours, else copied. */
+#define WIRE_VIEW(copy, pushed)                                                                    \
+	((pushed)->size >= sizeof *(copy) ? (pushed) :                                             \
+		(wire_copy_in((copy), sizeof *(copy), (pushed), (pushed)->size), (__typeof__(pushed))(copy)))
+
 /* Appends the object as JSON. False, with nothing appended and the reason in why,
  * where a member breaks a limit or lacks what is required. */
 bool wire_write(struct buffer *out, const struct shape *shape, const void *object, struct error *why);

@@ -181,24 +181,33 @@ static void strings_that_are_none_are_not_read(void **state)
 	check_all(check_reading);
 }
 
+static void check_number(uint64_t value)
+{
+	struct buffer found = { 0 };
+	char expected[32];
+
+	snprintf(expected, sizeof expected, "%" PRIu64, value);
+	json_write_u64(&found, value);
+	assert_int_equal(found.len, strlen(expected));
+	assert_memory_equal(found.data, expected, found.len);
+	buffer_fini(&found);
+}
+
 static void numbers_are_written_as_printf_does(void **state)
 {
-	uint64_t power = 1;
+	uint64_t power = 1, random = 88172645463325252;
 
 	(void)state;
+	for (uint64_t value = 0; value < 20000; value++)
+		check_number(value);
 	for (size_t i = 0; i < 20; i++, power *= 10)
-		for (int off = -2; off <= 2; off++)
-			for (uint64_t times = 1; times < 10; times++) {
-				uint64_t value = power * times + (uint64_t)off;
-				struct buffer found = { 0 };
-				char expected[32];
-
-				snprintf(expected, sizeof expected, "%" PRIu64, value);
-				json_write_u64(&found, value);
-				assert_int_equal(found.len, strlen(expected));
-				assert_memory_equal(found.data, expected, found.len);
-				buffer_fini(&found);
-			}
+		for (uint64_t times = 1; times < 10; times++)
+			for (uint64_t value = power * times - 2; value != power * times + 3; value++)
+				check_number(value);
+	for (size_t i = 0; i < N_RANDOM; i++) {
+		random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+		check_number(random >> random % 64);
+	}
 }
 
 /* ---- Identifiers ---- */
