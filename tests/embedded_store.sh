@@ -57,6 +57,19 @@ configure() {
 	printf '{ "adapter": "local-pod" }\n' >"$conf/local-pod.json"
 }
 
+# ---- Without SQLite ----
+
+# A file that is no library comes before the one that is.
+mkdir "$scratch/lib" && : >"$scratch/lib/libsqlite3.so.0"
+configure "$scratch/none"
+LD_LIBRARY_PATH=$scratch/lib berth check
+[ "$status" != 0 ] && { has 'libsqlite3.so.0.*: install it' || says 'libsqlite3.so.0.*: install it'; } && [ ! -e "$scratch/none" ]
+check $? "without SQLite a store is not opened, and it is said what to install"
+configure memory
+LD_LIBRARY_PATH=$scratch/lib berth check
+[ "$status" = 0 ]
+check $? "a runtime in memory does without it"
+
 # ---- One command after another ----
 
 configure "$scratch/store"

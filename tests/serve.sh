@@ -39,6 +39,14 @@ if ! "$BERTH" --help | grep -q '^  serve' || "$BERTH" serve --socket "" 2>&1 | g
 	exit "$failed"
 fi
 
+# A file that is no library comes before the one that is.
+mkdir "$scratch/lib" && : >"$scratch/lib/libmicrohttpd.so.12"
+LD_LIBRARY_PATH=$scratch/lib "$BERTH" serve --adapter-dir "$BERTH_ADAPTER_DIR" --data-dir "" --socket "$socket" 2>"$log"
+[ $? = 3 ] && [ "$(wc -l <"$log")" = 1 ] && grep -q 'libmicrohttpd.so.12.*: install it' "$log"
+check $? "without the library that carries HTTP it ends, and says which"
+LD_LIBRARY_PATH=$scratch/lib "$BERTH" --adapter-dir "$BERTH_ADAPTER_DIR" --data-dir "" runtimes >"$body" 2>&1
+check $? "whoever does not serve does without it"
+
 end() {
 	[ -z "$pid" ] || kill "$pid" 2>/dev/null
 	[ -z "$pid" ] || wait "$pid" 2>/dev/null
