@@ -485,14 +485,14 @@ static void start_batch(struct bench *bench)
 {
 	char len[32];
 	const char *const echo_argv[] = { bench->floor, "--echo", len, NULL }, *const argv[] = {
-		bench->program, "--adapter-dir", bench->adapter_dir, "--data-dir", bench->dir, "--workspace-root", ROOT,
-		"batch", NULL,
+		bench->program, "--adapter-dir", bench->adapter_dir, "--data-dir", bench->row->no_records ? "" : bench->dir,
+		"--workspace-root", ROOT, "batch", NULL,
 	};
 
 	start_child(&bench->child, argv, false);
 	talk(bench, &bench->child, LINE_SPAWN);
 	for (size_t i = 0; i < MANY; i++)
-		talk(bench, &bench->child, LINE_INPUT);
+		talk(bench, &bench->child, bench->row->no_records ? LINE_SPAWN : LINE_INPUT);
 	talk(bench, &bench->child, bench->row->line);
 	snprintf(len, sizeof len, "%zu", bench->answer.len);
 	start_child(&bench->other, echo_argv, false);
@@ -520,8 +520,8 @@ static void talk_to_echo(struct bench *bench)
 #define FILES .own = ask, .floor = touch_files
 #define COPY "request and answer copied", .own = ask, .floor = copy_bytes
 #define ISOLATED .isolated = true, .no_records = true, .set_up = spawn_both
-#define BATCH "an echo process, the same sizes", .set_up = start_batch, .own = talk_to_berth, .floor = talk_to_echo, \
-	.n_samples = 60, .n_inner = 100
+#define ECHO "an echo process, the same sizes", .set_up = start_batch, .own = talk_to_berth, .floor = talk_to_echo
+#define BATCH ECHO, .n_samples = 60, .n_inner = 100
 
 static const struct row rows[] = {
 	{ "start to first answer", "bare program, same libraries and plugins", .begins = RUNTIMES, .own = start_berth,
@@ -562,6 +562,8 @@ static const struct row rows[] = {
 	{ "batch: spawn", BATCH, ANSWER(LINE_SPAWN, ACCEPTED, 1) },
 	{ "batch: input of 200 bytes", BATCH, ANSWER(LINE_INPUT, ACCEPTED, 0) },
 	{ "batch: 100 of 10,000 items", BATCH, ANSWER(LINE_TRANSCRIPT, ACCEPTED, 100) },
+	{ "batch: list 10,000 workers", ECHO, ANSWER(LIST(10000), WORKERS, 10000),
+	  .no_records = true, .n_samples = 60, .n_inner = 1 },
 };
 
 /* ---- Processors ---- */
