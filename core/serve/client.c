@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "core/serve/library.h"
+#include "core/services.h"
 
 enum { RATE_MIN = 4 << 10 }; /* bytes in a second that a client must at least take or send */
 
@@ -58,9 +59,10 @@ void clients_remove(struct clients *clients, struct client *client)
 	free(client);
 }
 
-/* Holding the lock. */
+/* Holding the lock. Until now others had to be waited for; from now on it has the time of its own that any step has. */
 static void resume(struct client *client, enum exchange_stage stage)
 {
+	client_allow(client, client->waiting->service, services_monotonic_ns(), 0);
 	client->waiting->stage = stage;
 	client->waiting->owner = NULL;
 	client->waiting = NULL;
