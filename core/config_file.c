@@ -68,40 +68,76 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-int config_dir_list(const struct config_dir *dir, char ***namesp)
+/* Opens a stream of its own, so that the directory itself can be read again. */
+static DIR *open_stream(int dir_fd)
+{
+	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), error;
+	DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
+
+	if (fd >= 0 && !stream) {
+		error = errno;
+		close(fd);
+		errno = error;
+	}
+	return stream;
+}
+
+static int add_name(char ***namesp, size_t *np, const char *name, size_t len)
+{
+	char **names = reallocarray(*namesp, *np + 2, sizeof *names);
+
+	if (!names)
+		return -ENOMEM;
+	*namesp = names;
+	names[*np] = strndup(name, len);
+	names[*np + 1] = NULL;
+	return names[(*np)++] ? 0 : -ENOMEM;
+}
+
+/* Adds what ends in .json: 0, or a negative errno. */
+static int read_names(DIR *stream, char ***namesp, size_t *np)
 {
 	static const char ending[] = ".json";
 	const size_t ending_len = sizeof ending - 1;
-	char **names = calloc(1, sizeof *names);
 	const struct dirent *entry;
-	size_t n = 0;
-	DIR *stream;
-	int fd = dir->fd >= 0 ? openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 
-	stream = fd >= 0 ? fdopendir(fd) : NULL;
-	while (names && stream && (entry = readdir(stream))) {
+	while ((errno = 0, entry = readdir(stream))) {
 		size_t len = strlen(entry->d_name);
-		char **more;
 
 		if (entry->d_name[0] == '.' || len <= ending_len || strcmp(entry->d_name + len - ending_len, ending) != 0)
 			continue;
-		more = reallocarray(names, n + 2, sizeof *names);
-		if (more) {
-			names = more;
-			names[n] = strndup(entry->d_name, len - ending_len);
-			names[n + 1] = NULL;
-		}
-		if (!more || !names[n++]) {
-			config_names_free(names);
-			names = NULL;
-		}
+		if (add_name(namesp, np, entry->d_name, len - ending_len) < 0)
+			return -ENOMEM;
 	}
-	if (stream)
-		closedir(stream);
-	else if (fd >= 0)
-		close(fd);
+	return -errno;
+}
+
+int config_dir_list(const struct config_dir *dir, char ***namesp, struct failures *failures)
+{
+	char **names = calloc(1, sizeof *names);
+	size_t n = 0;
+	DIR *stream;
+	int rc;
+
 	if (!names)
 		return -ENOMEM;
+	if (dir->fd < 0) {
+		if (dir->unsafe.code != FAILURE_NONE)
+			*failures_add(failures) = dir->unsafe;
+		*namesp = names;
+		return 0;
+	}
+	stream = open_stream(dir->fd);
+	rc = stream ? read_names(stream, &names, &n) : -errno;
+	if (stream)
+		closedir(stream);
+	if (rc == -ENOMEM) {
+		config_names_free(names);
+		return rc;
+	}
+	if (rc < 0)
+		failure_set(failures_add(failures), FAILURE_CONFIG_UNREADABLE, "a directory that can be read", "%s: %s", dir->path,
+			    strerror(-rc));
 	qsort(names, n, sizeof *names, compare_names);
 	*namesp = names;
 	return 0;

@@ -35,8 +35,9 @@ int config_dir_open(const char *path, struct config_dir *dir);
 void config_dir_close(struct config_dir *dir);
 
 /* The names that end in .json and do not begin with a dot, in byte order, without
- * the ending; a list that ends with a NULL, to be freed with config_names_free. */
-int config_dir_list(const struct config_dir *dir, char ***namesp);
+ * the ending; a list that ends with a NULL, to be freed with config_names_free. A directory
+ * that is there and cannot be read adds to the failures. -ENOMEM. */
+int config_dir_list(const struct config_dir *dir, char ***namesp, struct failures *failures);
 void config_names_free(char **names);
 
 /* Reads NAME.json. 1: read; 0: there is none; negative: the reason is in failure, and

@@ -169,10 +169,8 @@ static int load_dir(const char *path, struct dropins *dropins)
 	char **names = NULL;
 	int rc = config_dir_open(path, &dir);
 
-	if (rc == 0 && dir.fd < 0 && dir.unsafe.code != FAILURE_NONE)
-		*failures_add(&dropins->failures) = dir.unsafe;
 	if (rc == 0)
-		rc = config_dir_list(&dir, &names);
+		rc = config_dir_list(&dir, &names, &dropins->failures);
 	for (size_t i = 0; rc == 0 && names[i]; i++)
 		rc = load_file(&dir, names[i], dropins);
 	config_names_free(names);

@@ -36,23 +36,15 @@ static int load_file(const struct config_dir *dir, const char *name, struct host
 	return rc == -ENOMEM ? rc : 0;
 }
 
-/* Opens a directory; one that is there and cannot be opened is a failure. */
-static int open_dir(const char *path, struct config_dir *dir, struct host_config *config)
-{
-	int rc = config_dir_open(path, dir);
-
-	if (rc == 0 && dir->fd < 0 && dir->unsafe.code != FAILURE_NONE)
-		*failures_add(&config->failures) = dir->unsafe;
-	return rc;
-}
-
 static int load_files(const char *path, struct host_config *config)
 {
 	CLEANUP_FREE char *path_d = NULL;
 	CLEANUP(config_dir_close) struct config_dir dir = { .fd = -1 }, dir_d = { .fd = -1 };
 	char **names = NULL;
-	int rc = open_dir(path, &dir, config);
+	int rc = config_dir_open(path, &dir);
 
+	if (rc == 0 && dir.fd < 0 && dir.unsafe.code != FAILURE_NONE)
+		*failures_add(&config->failures) = dir.unsafe;
 	if (rc == 0)
 		rc = load_file(&dir, "berth", config);
 	if (asprintf(&path_d, "%s/berth.d", path) < 0) {
@@ -60,9 +52,9 @@ static int load_files(const char *path, struct host_config *config)
 		return -ENOMEM;
 	}
 	if (rc == 0)
-		rc = open_dir(path_d, &dir_d, config);
+		rc = config_dir_open(path_d, &dir_d);
 	if (rc == 0)
-		rc = config_dir_list(&dir_d, &names);
+		rc = config_dir_list(&dir_d, &names, &config->failures);
 	for (size_t i = 0; rc == 0 && names[i]; i++)
 		rc = load_file(&dir_d, names[i], config);
 	config_names_free(names);
