@@ -115,6 +115,19 @@ static int judge_header(const struct store_file *file, const unsigned char *head
 	return 0;
 }
 
+/* Reads from the beginning as much as there is. */
+static ssize_t read_beginning(int fd, unsigned char *to, size_t len)
+{
+	size_t n_read = 0;
+	ssize_t n;
+
+	do {
+		n = pread(fd, to + n_read, len - n_read, (off_t)n_read);
+		n_read += n > 0 ? (size_t)n : 0;
+	} while (n > 0 || (n < 0 && errno == EINTR));
+	return n < 0 ? -1 : (ssize_t)n_read;
+}
+
 static int judge_file(const struct store_file *file, int fd, struct reason *reason)
 {
 	unsigned char header[100];
@@ -126,7 +139,7 @@ static int judge_file(const struct store_file *file, int fd, struct reason *reas
 	if (!S_ISREG(st.st_mode))
 		return reason_set(reason, -EBADMSG, "%s is no regular file; " WHAT_TO_DO, file->path);
 	if (st.st_size >= (off_t)sizeof header)
-		n = pread(fd, header, sizeof header, 0);
+		n = read_beginning(fd, header, sizeof header);
 	if (n < 0)
 		return reason_set(reason, -errno, "%s cannot be read: %s", file->path, strerror(errno));
 	if (n < (ssize_t)sizeof header)
