@@ -5,6 +5,7 @@
 
 #include "core/watch.h"
 
+#include <poll.h>
 #include <string.h>
 #include <time.h>
 
@@ -180,12 +181,16 @@ static bool same(const struct buffer *a, const struct buffer *b)
 	return text_equal((struct berth_text){ a->data, a->len }, (struct berth_text){ b->data, b->len });
 }
 
-/* A signal ends it early, as one that the screen has to be drawn anew after. */
-static void pause_s(unsigned s)
+/* A signal ends it early, as one that the screen has to be drawn anew after. Where nobody reads any
+ * more, nothing may ever be written again that would fail. */
+static enum status pause_s(const struct watch *watch)
 {
-	const struct timespec time = { s, 0 };
+	const struct timespec time = { watch->interval_s, 0 };
+	struct pollfd reader = { .fd = watch->out_fd };
 
-	nanosleep(&time, NULL);
+	if (ppoll(&reader, 1, &time, NULL) > 0)
+		return complain(STATUS_SETUP, "standard output: %s", strerror(EPIPE));
+	return STATUS_DONE;
 }
 
 static enum status watch_on(const struct watch *watch, struct buffer *shown)
@@ -193,12 +198,11 @@ static enum status watch_on(const struct watch *watch, struct buffer *shown)
 	enum status status = STATUS_DONE;
 	bool failing = false;
 
-	while (status == STATUS_DONE) {
+	while (status == STATUS_DONE && (status = pause_s(watch)) == STATUS_DONE) {
 		CLEANUP(buffer_fini) struct buffer view = { 0 };
 		bool stale, fails;
 		struct error error;
 
-		pause_s(watch->interval_s);
 		fails = look(watch, &view, &error) < 0;
 		if (fails) {
 			buffer_cut(&view, 0);

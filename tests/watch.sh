@@ -133,6 +133,12 @@ check $? "where nothing can be asked it does not begin"
 "$BERTH" --adapter-dir "$BERTH_ADAPTER_DIR" --adapters local-pod watch >/dev/full 2>"$err" </dev/null
 [ $? -eq 3 ] && grep -q 'standard output: No space left' "$err"
 check $? "where nothing can be shown it ends"
+{
+	timeout 60 "$BERTH" --adapter-dir "$BERTH_ADAPTER_DIR" --adapters local-pod --data-dir "$data" watch --interval 86400 2>"$err"
+	echo $? >"$scratch/status"
+} | head -n 1 >"$out"
+[ "$(cat "$scratch/status")" = 3 ] && grep -q 'standard output: Broken pipe' "$err"
+check $? "and where nobody reads any more, at once"
 
 # ---- On a terminal ----
 
