@@ -251,9 +251,9 @@ static int check_abi(const struct stamp *stamp, struct failure *failure)
 	if (stamp->major == BERTH_ABI_MAJOR && stamp->needed <= BERTH_ABI_MINOR)
 		return 0;
 	if (stamp->major != BERTH_ABI_MAJOR)
-		snprintf(expected, sizeof expected, "ABI %u", BERTH_ABI_MAJOR);
+		snprintf(expected, sizeof expected, "ABI %d", BERTH_ABI_MAJOR);
 	else
-		snprintf(expected, sizeof expected, "at most ABI %u.%u", BERTH_ABI_MAJOR, BERTH_ABI_MINOR);
+		snprintf(expected, sizeof expected, "at most ABI %d.%d", BERTH_ABI_MAJOR, BERTH_ABI_MINOR);
 	return failure_set(failure, FAILURE_ABI_MISMATCH, expected, "wants %u.%u, this host has %u.%u", stamp->major,
 			   stamp->needed, BERTH_ABI_MAJOR, BERTH_ABI_MINOR);
 }

@@ -240,7 +240,7 @@ static void expect_some_left(const cJSON *before, const cJSON *after, const char
 	const cJSON *item;
 
 	cJSON_ArrayForEach(item, before) if (json_find(after, "worker_id", json_string(item, "worker_id"))) return;
-	if (before->child)
+	if (cJSON_GetArraySize(before) > 0)
 		check_fail("%s, and none of the %d workers that the other instance had is left", what,
 			   cJSON_GetArraySize(before));
 }
