@@ -1,21 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The cache of records must never show: after every change made by a system call, the
- * next answer of a host that has been running all the time is that of one just started.
- * Most changes follow each other within one tick of the clock that stamps files; now
- * and then there is a pause, so that what was read before counts as settled.
+ * next answer of a host that has the kernel tell of changes, and of one that looks at each
+ * file, is byte for byte that of one that reads everything again. Most changes follow each
+ * other within one tick of the clock that stamps files; now and then there is a pause, so
+ * that what was read before counts as settled. Then the changes are made by another
+ * process at the same time: no answer may be older than the last change that was made
+ * before it was asked for. BERTH_TEST_ROUNDS says how often each change is made.
  */
 #include "config.h"
 
 #include "tests/support.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,11 +35,18 @@
 enum {
 	N_ROUNDS = 240,
 	SETTLE_EVERY = 21, /* rounds; odd, for steps that go to and fro */
+	N_WAIT_MS = 30000, /* for the other process, at the most */
+	NOBODY = 65534,
 };
 
+/* The last one is the plain formulation. */
+static const char *const ways[] = { "watch", "stat", "none" };
+enum { WATCHED, BY_STAT, PLAIN, N_HOSTS };
+
 struct scene {
-	char *dir;          /* all happens below it; the data directory is data in it */
-	struct host host;   /* keeps running */
+	char *dir;          /* all happens below base in it; the data directory is data there */
+	struct host hosts[N_HOSTS]; /* keep running */
+	int fd;             /* that a step keeps open; -1 */
 	char label[16];     /* of the worker w, as it should be; empty: it is not to be shown */
 	struct stat before; /* for what a step gives back */
 };
@@ -79,6 +97,19 @@ static void swap(const char *a, const char *b)
 	MUST(rename(a, "swap"), a);
 	MUST(rename(b, a), b);
 	MUST(rename("swap", b), b);
+}
+
+/* The same in one call, so that a directory above changes once; false where the file
+ * system has none. */
+static bool exchange(const char *a, const char *b)
+{
+#ifdef SYS_renameat2
+	/* 2 is RENAME_EXCHANGE. */
+	if (syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, 2) == 0)
+		return true;
+#endif
+	swap(a, b);
+	return false;
 }
 
 static void relink(const char *target, const char *path)
@@ -256,12 +287,7 @@ static void step_exchange_directories(struct scene *scene, int i)
 		make_record("data/pods/x", "label99999");
 		return;
 	}
-#ifdef SYS_renameat2
-	/* In one call, so that the directory above changes once: 2 is RENAME_EXCHANGE. */
-	if (syscall(SYS_renameat2, AT_FDCWD, W, AT_FDCWD, "data/pods/x", 2) == 0)
-		return;
-#endif
-	swap(W, "data/pods/x");
+	exchange(W, "data/pods/x");
 }
 
 static void step_move_away(struct scene *scene, int i)
@@ -445,6 +471,169 @@ static void step_swap_data(struct scene *scene, int i)
 	snprintf(scene->label, sizeof scene->label, i % 2 ? "label99999" : "label00000");
 }
 
+/* Through a descriptor that is never closed. */
+static void step_write_kept_open(struct scene *scene, int i)
+{
+	char text[128];
+	int len;
+
+	if (scene->fd < 0)
+		scene->fd = open(FILE_OF_W, O_RDWR | O_CLOEXEC);
+	MUST(scene->fd, FILE_OF_W);
+	set_label(scene, i);
+	len = record_text(text, sizeof text, scene->label);
+	must(pwrite(scene->fd, text, (size_t)len, 0) == len, "write", FILE_OF_W);
+}
+
+/* Through a mapping, which is told of once it has gone. */
+static void step_write_mapping(struct scene *scene, int i)
+{
+	char text[128], *map;
+	int fd = open(FILE_OF_W, O_RDWR | O_CLOEXEC);
+
+	MUST(fd, FILE_OF_W);
+	map = mmap(NULL, sizeof text, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	must(map != MAP_FAILED, "mmap", FILE_OF_W);
+	set_label(scene, i);
+	memcpy(map, text, (size_t)record_text(text, sizeof text, scene->label));
+	MUST(munmap(map, sizeof text), FILE_OF_W);
+	close(fd);
+}
+
+/* By calls that copy from one file to another. */
+static void step_copy(struct scene *scene, int i)
+{
+	off_t from = 0;
+	ssize_t n = -1;
+	int in, out = open(FILE_OF_W, O_WRONLY | O_CLOEXEC);
+
+	set_label(scene, i);
+	write_in_place("source", scene->label);
+	in = open("source", O_RDONLY | O_CLOEXEC);
+	MUST(in, "source");
+	MUST(out, FILE_OF_W);
+	if (i % 2)
+		n = copy_file_range(in, &from, out, NULL, 128, 0);
+	if (n < 0)
+		n = sendfile(out, in, &from, 128);
+	must(n > 64, "copy", FILE_OF_W);
+	close(in);
+	close(out);
+}
+
+/* Two records that are one file. */
+static void step_share_file(struct scene *scene, int i)
+{
+	char text[16];
+
+	if (i % 8 == 0) {
+		unlink("data/pods/x/metadata.json");
+		make_record("data/pods/x", "label99999");
+	} else if (i % 8 == 1) {
+		MUST(unlink("data/pods/x/metadata.json"), "x");
+		MUST(link(FILE_OF_W, "data/pods/x/metadata.json"), FILE_OF_W);
+	} else if (i % 8 == 5) {
+		snprintf(text, sizeof text, "label%05d", i);
+		write_in_place("new", text);
+		MUST(rename("new", "data/pods/x/metadata.json"), "x");
+	} else {
+		set_label(scene, i);
+		write_in_place(i % 2 || i % 8 > 5 ? FILE_OF_W : "data/pods/x/metadata.json", scene->label);
+	}
+}
+
+/* More changes between two requests than the kernel keeps. */
+static void step_overflow(struct scene *scene, int i)
+{
+	FILE *file = fopen("/proc/sys/fs/inotify/max_queued_events", "re");
+	int n = 0;
+
+	if (file && fscanf(file, "%d", &n) == 1 && n <= 20000 && i % 60 == 0)
+		for (; n >= 0; n--)
+			MUST(chmod(n % 2 ? FILE_OF_W : "data/pods", 0755), "data");
+	if (file)
+		fclose(file);
+	step_write(scene, i);
+}
+
+static void step_move_base(struct scene *scene, int i)
+{
+	if (i % 2) {
+		MUST(rename("../base", "../away"), "base");
+		scene->label[0] = '\0';
+		return;
+	}
+	if (i > 0)
+		MUST(rename("../away", "../base"), "base");
+	step_write(scene, i);
+}
+
+static void step_data_by_link(struct scene *scene, int i)
+{
+	if (i == 0) {
+		MUST(mkdir("data2", 0777), "data2");
+		MUST(mkdir("data2/pods", 0777), "data2/pods");
+		make_record("data2/pods/w", "label99999");
+		MUST(rename("data", "data1"), "data");
+	}
+	relink(i % 2 ? "data2" : "../base/./data1", "data");
+	snprintf(scene->label, sizeof scene->label, i % 2 ? "label99999" : "label00000");
+}
+
+/* In turns: one is mounted in an odd round and unmounted in the next. */
+static bool is_second(int i)
+{
+	return (i + 1) / 2 % 2;
+}
+
+/* What the path means is changed by a mount. */
+static void mount_or_not(const char *what, const char *path, int i)
+{
+	if (i % 2)
+		MUST(mount(what, path, NULL, MS_BIND, NULL), path);
+	else if (i > 0)
+		MUST(umount2(path, MNT_DETACH), path);
+}
+
+static void step_mount_record(struct scene *scene, int i)
+{
+	write_in_place("other", "label99999");
+	mount_or_not("other", FILE_OF_W, i);
+	snprintf(scene->label, sizeof scene->label, i % 2 ? "label99999" : "label00000");
+}
+
+static void step_mount_directory(struct scene *scene, int i)
+{
+	make_record("other", "label99999");
+	mount_or_not("other", is_second(i) ? "data/pods" : W, i);
+	snprintf(scene->label, sizeof scene->label, i % 2 ? "label99999" : "label00000");
+	if (i % 2 && is_second(i))
+		scene->label[0] = '\0';
+}
+
+static void step_mount_data(struct scene *scene, int i)
+{
+	if (i == 0) {
+		MUST(mkdir("data2", 0777), "data2");
+		MUST(mkdir("data2/pods", 0777), "data2/pods");
+		make_record("data2/pods/w", "label99999");
+	}
+	mount_or_not(is_second(i) ? "data2" : "data2/pods", is_second(i) ? "data" : "data/pods", i);
+	snprintf(scene->label, sizeof scene->label, i % 2 ? "label99999" : "label00000");
+}
+
+static void step_mount_empty(struct scene *scene, int i)
+{
+	if (i % 2) {
+		MUST(mount("none", "data", "tmpfs", 0, NULL), "data");
+		scene->label[0] = '\0';
+		return;
+	}
+	if (i > 0)
+		MUST(umount2("data", MNT_DETACH), "data");
+	step_write(scene, i);
+}
+
 static void step_chmod(struct scene *scene, int i)
 {
 	static const char *const paths[] = { FILE_OF_W, W, "data/pods", "data" };
@@ -458,40 +647,51 @@ static void step_chmod(struct scene *scene, int i)
 static struct change {
 	const char *name;
 	void (*step)(struct scene *scene, int i);
-	bool not_by_root;
+	enum { BY_ANYBODY, BY_NOBODY, WITH_MOUNTS } as;
 } changes[] = {
-	{ "a record is written in place", step_write, false },
-	{ "one byte of a record is written", step_write_one_byte, false },
-	{ "a record is cut to nothing and written again", step_cut_and_write, false },
-	{ "a record is truncated", step_truncate, false },
-	{ "a record is appended to", step_append, false },
-	{ "another file is renamed over a record", step_rename_over, false },
-	{ "two files of one size and age change places", step_swap_files, false },
-	{ "a record is unlinked", step_unlink, false },
-	{ "a record is unlinked and made again", step_unlink_and_create, false },
-	{ "a record becomes a directory, a FIFO, a device", step_other_type, false },
-	{ "records come and go", step_new_record, false },
-	{ "a directory without a record comes and goes", step_empty_directory, false },
-	{ "a directory is renamed", step_rename_directory, false },
-	{ "two directories change places", step_swap_directories, false },
-	{ "two directories change places at once", step_exchange_directories, false },
-	{ "a directory is moved away and back", step_move_away, false },
-	{ "a directory is replaced by a link", step_replace_by_link, false },
-	{ "a directory is replaced by a file", step_replace_by_file, false },
-	{ "a link is pointed elsewhere", step_point_link_elsewhere, false },
-	{ "a link on the way is pointed elsewhere", step_point_way_elsewhere, false },
-	{ "the target of a link is written", step_write_link_target, false },
-	{ "the target of a link goes away", step_link_target_gone, false },
-	{ "a record is written through another name", step_write_other_name, false },
-	{ "a record's time is set back", step_set_time_back, false },
-	{ "a record's time is set far ahead", step_set_time_ahead, false },
-	{ "the time of pods is set back", step_hidden_names, false },
-	{ "pods is swapped", step_swap_pods, false },
-	{ "pods is a link and pointed elsewhere", step_pods_by_link, false },
-	{ "the data directory is moved away and back", step_move_data, false },
-	{ "a record is written while the data directory is away", step_change_while_away, false },
-	{ "the data directory is swapped", step_swap_data, false },
-	{ "permissions are taken and given", step_chmod, true },
+	{ "a record is written in place", step_write, BY_ANYBODY },
+	{ "one byte of a record is written", step_write_one_byte, BY_ANYBODY },
+	{ "a record is cut to nothing and written again", step_cut_and_write, BY_ANYBODY },
+	{ "a record is truncated", step_truncate, BY_ANYBODY },
+	{ "a record is appended to", step_append, BY_ANYBODY },
+	{ "another file is renamed over a record", step_rename_over, BY_ANYBODY },
+	{ "two files of one size and age change places", step_swap_files, BY_ANYBODY },
+	{ "a record is unlinked", step_unlink, BY_ANYBODY },
+	{ "a record is unlinked and made again", step_unlink_and_create, BY_ANYBODY },
+	{ "a record becomes a directory, a FIFO, a device", step_other_type, BY_ANYBODY },
+	{ "records come and go", step_new_record, BY_ANYBODY },
+	{ "a directory without a record comes and goes", step_empty_directory, BY_ANYBODY },
+	{ "a directory is renamed", step_rename_directory, BY_ANYBODY },
+	{ "two directories change places", step_swap_directories, BY_ANYBODY },
+	{ "two directories change places at once", step_exchange_directories, BY_ANYBODY },
+	{ "a directory is moved away and back", step_move_away, BY_ANYBODY },
+	{ "a directory is replaced by a link", step_replace_by_link, BY_ANYBODY },
+	{ "a directory is replaced by a file", step_replace_by_file, BY_ANYBODY },
+	{ "a link is pointed elsewhere", step_point_link_elsewhere, BY_ANYBODY },
+	{ "a link on the way is pointed elsewhere", step_point_way_elsewhere, BY_ANYBODY },
+	{ "the target of a link is written", step_write_link_target, BY_ANYBODY },
+	{ "the target of a link goes away", step_link_target_gone, BY_ANYBODY },
+	{ "a record is written through another name", step_write_other_name, BY_ANYBODY },
+	{ "a record's time is set back", step_set_time_back, BY_ANYBODY },
+	{ "a record's time is set far ahead", step_set_time_ahead, BY_ANYBODY },
+	{ "the time of pods is set back", step_hidden_names, BY_ANYBODY },
+	{ "pods is swapped", step_swap_pods, BY_ANYBODY },
+	{ "pods is a link and pointed elsewhere", step_pods_by_link, BY_ANYBODY },
+	{ "the data directory is moved away and back", step_move_data, BY_ANYBODY },
+	{ "a record is written while the data directory is away", step_change_while_away, BY_ANYBODY },
+	{ "the data directory is swapped", step_swap_data, BY_ANYBODY },
+	{ "a record is written through what is kept open", step_write_kept_open, BY_ANYBODY },
+	{ "a record is written through a mapping", step_write_mapping, BY_ANYBODY },
+	{ "a record is copied over", step_copy, BY_ANYBODY },
+	{ "two records become one file and two again", step_share_file, BY_ANYBODY },
+	{ "there are too many changes", step_overflow, BY_ANYBODY },
+	{ "a directory above the data directory is moved", step_move_base, BY_ANYBODY },
+	{ "the data directory is a link and pointed elsewhere", step_data_by_link, BY_ANYBODY },
+	{ "a file is mounted over a record", step_mount_record, WITH_MOUNTS },
+	{ "a directory is mounted over that of a record", step_mount_directory, WITH_MOUNTS },
+	{ "a directory is mounted over the data directory", step_mount_data, WITH_MOUNTS },
+	{ "a file system is mounted over the data directory", step_mount_empty, WITH_MOUNTS },
+	{ "permissions are taken and given", step_chmod, BY_NOBODY },
 };
 
 /* ---- The comparison ---- */
@@ -518,30 +718,30 @@ static char *ask_all(struct host *host)
 	return text;
 }
 
-static void host_start_over(struct host *host, const char *dir)
-{
-	CLEANUP_FREE char *data = NULL;
-
-	assert_true(asprintf(&data, "%s/data", dir) >= 0);
-	host_start(host, &(struct host_setup){ .adapters = "local-pod", .data_dir = data });
-}
-
 static void compare(struct scene *scene, const char *name, int i)
 {
-	CLEANUP_FREE char *kept = ask_all(&scene->host), *fresh = NULL;
+	CLEANUP_FREE char *plain = ask_all(&scene->hosts[PLAIN]);
 	char needle[64];
-	struct host host;
 
-	host_start_over(&host, scene->dir);
-	fresh = ask_all(&host);
-	host_stop(&host);
-	if (strcmp(kept, fresh) != 0)
-		fail_msg("%s, round %d: the running host says\n%s\na new one says\n%s", name, i, kept, fresh);
-	/* Where both are wrong in the same way, this is not. The look-up of w comes first. */
+	for (int way = 0; way < PLAIN; way++) {
+		CLEANUP_FREE char *answers = ask_all(&scene->hosts[way]);
+
+		if (strcmp(answers, plain) != 0)
+			fail_msg("%s, round %d: the host with changes=%s says\n%s\nall that is there is\n%s", name, i,
+				 ways[way], answers, plain);
+	}
+	/* Where all are wrong in the same way, this is not. The look-up of w comes first. */
 	snprintf(needle, sizeof needle, "%s%s\"",
 		 *scene->label ? "\"label\":\"" : "{\"error\":{\"kind\":\"unknown_worker", scene->label);
-	if (!strstr(fresh, needle) || (!*scene->label && strncmp(fresh, needle, strlen(needle)) != 0))
-		fail_msg("%s, round %d: %s is not in\n%s", name, i, needle, fresh);
+	if (!strstr(plain, needle) || (!*scene->label && strncmp(plain, needle, strlen(needle)) != 0))
+		fail_msg("%s, round %d: %s is not in\n%s", name, i, needle, plain);
+}
+
+static int n_rounds(void)
+{
+	const char *text = getenv("BERTH_TEST_ROUNDS");
+
+	return text && atoi(text) > 0 ? atoi(text) : N_ROUNDS;
 }
 
 static void let_ticks_pass(void)
@@ -553,22 +753,73 @@ static void let_ticks_pass(void)
 	nanosleep(&tick, NULL);
 }
 
+/* One record, and the hosts; the working directory is base. */
+static void scene_begin(struct scene *scene)
+{
+	CLEANUP_FREE char *data = NULL;
+
+	*scene = (struct scene){ .dir = scratch_new(), .fd = -1 };
+	MUST(chmod(scene->dir, 0755), scene->dir);
+	MUST(chdir(scene->dir), scene->dir);
+	MUST(mkdir("base", 0777), "base");
+	MUST(chdir("base"), "base");
+	MUST(mkdir("data", 0777), "data");
+	MUST(mkdir("data/pods", 0777), "data/pods");
+	set_label(scene, 0);
+	make_record(W, scene->label);
+	assert_true(asprintf(&data, "%s/base/data", scene->dir) >= 0);
+	for (int way = 0; way < N_HOSTS; way++) {
+		char options[32];
+
+		snprintf(options, sizeof options, "{'changes':'%s'}", ways[way]);
+		host_start(&scene->hosts[way],
+			   &(struct host_setup){ .adapters = "local-pod", .data_dir = data, .pod_options = options });
+	}
+}
+
+static void scene_end(struct scene *scene)
+{
+	for (int way = 0; way < N_HOSTS; way++)
+		host_stop(&scene->hosts[way]);
+	if (scene->fd >= 0)
+		close(scene->fd);
+	MUST(chdir("/"), "/");
+	scratch_remove(scene->dir);
+}
+
+/* Becomes somebody for whom permissions count, whose the files are. */
+static void become_nobody(void)
+{
+	static const char *const paths[] = { "..", ".", "data", "data/pods", W, FILE_OF_W };
+
+	if (geteuid() != 0)
+		return;
+	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+		MUST(chown(paths[i], NOBODY, NOBODY), paths[i]);
+	MUST(seteuid(NOBODY), "seteuid");
+}
+
+/* Mounts of a namespace of our own, which nobody else sees. */
+static bool can_mount(void)
+{
+	return geteuid() == 0 && unshare(CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
 static void test_change(void **state)
 {
 	const struct change *change = *state;
-	struct scene scene = { .dir = NULL };
+	const uid_t user = geteuid();
+	struct scene scene;
+	int n = n_rounds();
 
-	if (change->not_by_root && geteuid() == 0)
+	if (change->as == WITH_MOUNTS && !can_mount())
 		skip();
-	scene.dir = scratch_new();
-	MUST(chdir(scene.dir), scene.dir);
-	MUST(mkdir("data", 0777), "data");
-	MUST(mkdir("data/pods", 0777), "data/pods");
-	set_label(&scene, 0);
-	make_record(W, scene.label);
-	host_start_over(&scene.host, scene.dir);
+	scene_begin(&scene);
+	if (change->as == BY_NOBODY)
+		become_nobody();
 	compare(&scene, "at the beginning", 0);
-	for (int i = 0; i < N_ROUNDS; i++) {
+	/* An even number of rounds leaves everything to be removed. */
+	for (int i = 0; i <= n / 2 * 2; i++) {
 		change->step(&scene, i);
 		compare(&scene, change->name, i);
 		if (i % SETTLE_EVERY == SETTLE_EVERY - 1) {
@@ -578,17 +829,244 @@ static void test_change(void **state)
 			compare(&scene, change->name, i);
 		}
 	}
-	host_stop(&scene.host);
-	MUST(chdir("/"), "/");
-	scratch_remove(scene.dir);
+	MUST(seteuid(user), "seteuid");
+	scene_end(&scene);
+}
+
+/* ---- Changes at the same time ---- */
+
+/* What the process that changes says; shared with it. */
+struct progress {
+	_Atomic int begun, done; /* numbers of changes */
+	_Atomic int asked;       /* requests that were answered */
+	_Atomic bool stop;
+};
+
+static void make_data(const char *dir, const char *label)
+{
+	char path[64];
+
+	must(mkdir(dir, 0777) == 0 || errno == EEXIST, "mkdir", dir);
+	snprintf(path, sizeof path, "%s/pods", dir);
+	must(mkdir(path, 0777) == 0 || errno == EEXIST, "mkdir", path);
+	snprintf(path, sizeof path, "%s/pods/w", dir);
+	make_record(path, label);
+}
+
+static void meanwhile_rename_over(struct scene *scene, int i)
+{
+	step_rename_over(scene, i);
+}
+
+static void meanwhile_exchange_directory(struct scene *scene, int i)
+{
+	set_label(scene, i);
+	make_record("spare", scene->label);
+	exchange("spare", W);
+}
+
+static void meanwhile_exchange_pods(struct scene *scene, int i)
+{
+	set_label(scene, i);
+	must(mkdir("pods2", 0777) == 0 || errno == EEXIST, "mkdir", "pods2");
+	make_record("pods2/w", scene->label);
+	exchange("pods2", "data/pods");
+}
+
+static void meanwhile_exchange_data(struct scene *scene, int i)
+{
+	set_label(scene, i);
+	make_data("data2", scene->label);
+	exchange("data2", "data");
+}
+
+static void meanwhile_point_link(struct scene *scene, int i)
+{
+	const char *target = i % 2 ? "target1" : "target0";
+	char to[64];
+
+	set_label(scene, i);
+	write_in_place(target, scene->label);
+	snprintf(to, sizeof to, "../../../%s", target);
+	relink(to, FILE_OF_W);
+}
+
+static void meanwhile_point_pods(struct scene *scene, int i)
+{
+	const char *target = i % 2 ? "side1" : "side0";
+	char to[64];
+
+	set_label(scene, i);
+	make_data(target, scene->label);
+	if (i == 1)
+		MUST(rename("data/pods", "data/old"), "data/pods");
+	snprintf(to, sizeof to, "../%s/pods", target);
+	relink(to, "data/pods");
+}
+
+static void meanwhile_link_over(struct scene *scene, int i)
+{
+	set_label(scene, i);
+	unlink("spare-name");
+	write_in_place("spare-file", scene->label);
+	MUST(link("spare-file", "spare-name"), "spare-file");
+	MUST(rename("spare-file", FILE_OF_W), FILE_OF_W);
+}
+
+static struct change meanwhile[] = {
+	{ "meanwhile a record is written in place", step_write, BY_ANYBODY },
+	{ "meanwhile a record is cut and written", step_cut_and_write, BY_ANYBODY },
+	{ "meanwhile a record is unlinked and made", step_unlink_and_create, BY_ANYBODY },
+	{ "meanwhile a file is renamed over a record", meanwhile_rename_over, BY_ANYBODY },
+	{ "meanwhile a file of two names is renamed over a record", meanwhile_link_over, BY_ANYBODY },
+	{ "meanwhile a directory is exchanged", meanwhile_exchange_directory, BY_ANYBODY },
+	{ "meanwhile pods is exchanged", meanwhile_exchange_pods, BY_ANYBODY },
+	{ "meanwhile the data directory is exchanged", meanwhile_exchange_data, BY_ANYBODY },
+	{ "meanwhile a link is pointed elsewhere", meanwhile_point_link, BY_ANYBODY },
+	{ "meanwhile pods is pointed elsewhere", meanwhile_point_pods, BY_ANYBODY },
+};
+
+static void wait_until_asked(const struct progress *progress, int n)
+{
+	while (progress->asked < n && !progress->stop)
+		sched_yield();
+}
+
+/* The other process: changes, and now and then waits until it has been seen. */
+static void change_all_the_time(const struct change *change, struct scene *scene, struct progress *progress, int n)
+{
+	for (int i = 1; i <= n && !progress->stop; i++) {
+		progress->begun = i;
+		change->step(scene, i);
+		progress->done = i;
+		if (i % 3 == 0)
+			wait_until_asked(progress, progress->asked + 1 + i % 4);
+	}
+	_exit(0);
+}
+
+/* The number in the label that an answer shows; -1 where there is none. */
+static int shown_number(const char *answer)
+{
+	const char *label = strstr(answer, "\"label\":\"label");
+
+	return label ? atoi(label + strlen("\"label\":\"label")) : -1;
+}
+
+static void test_meanwhile(void **state)
+{
+	static const char *const requests[] = {
+		"{'op':'worker','runtime_id':'local-worker-runtime','worker_id':'local-worker-w-50e721e49c013f00'}",
+		"{'op':'list_workers'}",
+	};
+	const struct change *change = *state;
+	/* What is put in place at once is never seen in part. */
+	const bool at_once = strstr(change->name, "written") == NULL && strstr(change->name, "made") == NULL;
+	struct progress *progress = mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	const int n = n_rounds();
+	struct scene scene;
+	int n_still = 0, status, before;
+	pid_t child;
+
+	assert_true(progress != MAP_FAILED);
+	*progress = (struct progress){ .done = 0 };
+	scene_begin(&scene);
+	child = fork();
+	MUST(child, "fork");
+	if (child == 0)
+		change_all_the_time(change, &scene, progress, n);
+	do {
+		for (int way = 0; way < N_HOSTS; way++) {
+			const char *answer;
+			int after, number;
+
+			before = progress->done;
+			answer = host_ask(&scene.hosts[way], "%s", requests[progress->asked % 2]);
+			number = shown_number(answer);
+			after = progress->begun;
+			progress->asked++;
+			n_still += before == after;
+			if ((before == after || at_once) && (number < before || number > after)) {
+				progress->stop = true;
+				waitpid(child, &status, 0);
+				fail_msg("%s: between changes %d and %d the host with changes=%s says\n%s", change->name,
+					 before, after, ways[way], answer);
+			}
+		}
+	} while (before < n && waitpid(child, &status, WNOHANG) == 0);
+	if (before == n)
+		waitpid(child, &status, 0);
+	assert_int_equal(status, 0);
+	/* Between changes there was time to be exact. */
+	assert_true(n_still >= n / 6);
+	scene_end(&scene);
+	munmap(progress, sizeof *progress);
+}
+
+/* ---- That there is a watch at all ---- */
+
+static int n_watches(void)
+{
+	DIR *dir = opendir("/proc/self/fdinfo");
+	const struct dirent *entry;
+	int n = 0;
+
+	assert_non_null(dir);
+	while ((entry = readdir(dir))) {
+		char path[300], line[256];
+		FILE *file;
+
+		snprintf(path, sizeof path, "/proc/self/fdinfo/%s", entry->d_name);
+		file = fopen(path, "re");
+		while (file && fgets(line, sizeof line, file))
+			n += strncmp(line, "inotify wd:", strlen("inotify wd:")) == 0;
+		if (file)
+			fclose(file);
+	}
+	closedir(dir);
+	return n;
+}
+
+static void test_watches(void **state)
+{
+	struct scene scene;
+	int n = 0;
+
+	(void)state;
+	scene_begin(&scene);
+	for (int i = 0; i < 3; i++) {
+		let_ticks_pass();
+		host_ask(&scene.hosts[BY_STAT], "{'op':'list_workers'}");
+		host_ask(&scene.hosts[PLAIN], "{'op':'list_workers'}");
+		assert_int_equal(n_watches(), n);
+		host_ask(&scene.hosts[WATCHED], "{'op':'list_workers'}");
+		n = n_watches();
+		if (n == 0)
+			skip(); /* This file system does not tell of changes. */
+	}
+	/* /, what is on the way, pods and the record at the least. */
+	assert_true(n >= 6);
+	step_new_record(&scene, 0);
+	host_ask(&scene.hosts[WATCHED], "{'op':'list_workers'}");
+	host_ask(&scene.hosts[WATCHED], "{'op':'list_workers'}");
+	assert_int_equal(n_watches(), n + 1);
+	MUST(rename("data/pods/n00", "data/gone"), "n00");
+	host_ask(&scene.hosts[WATCHED], "{'op':'list_workers'}");
+	assert_int_equal(n_watches(), n);
+	scene_end(&scene);
+	assert_int_equal(n_watches(), 0);
 }
 
 int main(void)
 {
-	enum { N = sizeof changes / sizeof *changes };
-	struct CMUnitTest tests[N];
+	enum { N = sizeof changes / sizeof *changes, N_MEANWHILE = sizeof meanwhile / sizeof *meanwhile };
+	struct CMUnitTest tests[N + N_MEANWHILE + 1];
+	size_t n = 0;
 
+	tests[n++] = (struct CMUnitTest){ "files are watched", test_watches, NULL, NULL, NULL };
 	for (size_t i = 0; i < N; i++)
-		tests[i] = (struct CMUnitTest){ changes[i].name, test_change, NULL, NULL, &changes[i] };
+		tests[n++] = (struct CMUnitTest){ changes[i].name, test_change, NULL, NULL, &changes[i] };
+	for (size_t i = 0; i < N_MEANWHILE; i++)
+		tests[n++] = (struct CMUnitTest){ meanwhile[i].name, test_meanwhile, NULL, NULL, &meanwhile[i] };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

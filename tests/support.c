@@ -99,6 +99,15 @@ static void put_settings(cJSON *settings, const cJSON *object, const char *prefi
 	}
 }
 
+static void put_options(struct dropin *dropin, const char *options)
+{
+	CLEANUP_FREE char *text = quote(strdup(options));
+	cJSON *json = parse(text);
+
+	put_settings(dropin->settings, json, "options.");
+	cJSON_Delete(json);
+}
+
 void host_add(struct host *host, const char *name, const char *format, ...)
 {
 	CLEANUP_FREE char *text = NULL;
@@ -150,13 +159,10 @@ void host_prepare(struct host *host, const struct host_setup *setup)
 
 		assert_non_null(name);
 		assert_int_equal(dropin_make(name, "test", &dropin), 0);
-		if (setup->options && strcmp(name, "embedded") == 0) {
-			CLEANUP_FREE char *text = quote(strdup(setup->options));
-			cJSON *options = parse(text);
-
-			put_settings(dropin.settings, options, "options.");
-			cJSON_Delete(options);
-		}
+		if (setup->options && strcmp(name, "embedded") == 0)
+			put_options(&dropin, setup->options);
+		if (setup->pod_options && strcmp(name, "local-pod") == 0)
+			put_options(&dropin, setup->pod_options);
 		isolate(&dropin);
 		assert_int_equal(inventory_add(&host->inventory, &dropin), 0);
 		names += len + (names[len] == ',');

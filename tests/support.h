@@ -29,6 +29,7 @@ struct host_setup {
 	const char *id;          /* local:test */
 	const char *data_dir;    /* none */
 	const char *options;     /* of the adapter embedded, JSON with ' in the place of "; none */
+	const char *pod_options; /* of local-pod, the same */
 };
 
 void host_start(struct host *host, const struct host_setup *setup);

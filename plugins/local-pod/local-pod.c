@@ -5,13 +5,17 @@
 #include "config.h"
 
 #include <berth/adapter.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "inline/workspace_label.h"
 #include "store.h"
 
+/* In the order of their declaration. */
+enum { OPTION_CHANGES };
+
 struct local_pod {
-	const struct berth_services *services;
 	struct store *store; /* NULL: there is no data directory */
 	char host_id[BERTH_ID_MAX];
 	size_t host_id_len;
@@ -51,21 +55,19 @@ static int push_worker(const struct local_pod *pod, struct berth_call *call, con
 		[ACTIVITY_PENDING_SEGMENT] = "active:pending_segment",
 		[ACTIVITY_SEGMENT] = "active:segment",
 	};
-	const struct record *record = &entry->record;
-	char hint[BERTH_HINT_MAX];
 	const struct berth_worker worker = {
 		.size = sizeof worker,
 		.worker_id = entry->worker_id,
 		.host_id = { pod->host_id, pod->host_id_len },
-		.label = record->label,
-		.role = record->role,
-		.profile = record->profile,
+		.label = entry->label,
+		.role = entry->role,
+		.profile = entry->profile,
 		.workspace_visibility = BERTH_TEXT("current_workspace"),
 		.workspace_identity = BERTH_TEXT("runtime_workspace"),
-		.state = berth_text(record->activity == ACTIVITY_NONE ? "metadata_only" : "active"),
-		.status = berth_text(statuses[record->activity]),
+		.state = berth_text(entry->activity == ACTIVITY_NONE ? "metadata_only" : "active"),
+		.status = berth_text(statuses[entry->activity]),
 		.implementation_kind = BERTH_TEXT("local_pod"),
-		.implementation_hint = pod->services->display_hint(pod->services, entry->name, hint, sizeof hint),
+		.implementation_hint = entry->hint,
 		.can = BERTH_WORKER_CAN_ACCEPT_INPUT,
 		.diagnostics = &actions_not_implemented,
 		.n_diagnostics = 1,
@@ -188,21 +190,43 @@ static void local_pod_close(void *instance)
 	free(pod);
 }
 
+/* The values of the option changes. */
+static const char *const changes_names[] = {
+	[CHANGES_AUTO] = "auto",
+	[CHANGES_WATCHED] = "watch",
+	[CHANGES_BY_STAT] = "stat",
+	[CHANGES_UNKNOWN] = "none",
+};
+
+static bool read_changes(struct berth_text text, enum store_changes *changesp)
+{
+	for (size_t i = 0; i < sizeof changes_names / sizeof *changes_names; i++)
+		if (strlen(changes_names[i]) == text.len && memcmp(changes_names[i], text.ptr, text.len) == 0) {
+			*changesp = (enum store_changes)i;
+			return true;
+		}
+	return false;
+}
+
 static int local_pod_open(void **instance, struct berth_call *call, const struct berth_open_request *request)
 {
 	const struct berth_text prefix = BERTH_TEXT("local-"), label = workspace_label(request->workspace_root);
-	struct local_pod *pod = calloc(1, sizeof *pod);
+	enum store_changes changes;
+	struct local_pod *pod;
 	int rc = 0;
 
+	if (!read_changes(request->options[OPTION_CHANGES].text, &changes))
+		return call->sink->fail(call, -EINVAL, "option changes: auto, watch, stat or none is wanted");
+	pod = calloc(1, sizeof *pod);
 	if (!pod)
 		return call->sink->fail(call, -ENOMEM, "no memory for the instance");
-	pod->services = call->services;
 	pod->label_len = label.len;
 	pod->label = strndup(label.ptr, label.len);
 	pod->host_id_len = call->services->generated_id(call->services, prefix, request->workspace_id, pod->host_id,
 							sizeof pod->host_id).len;
 	if (request->data_dir.ptr)
-		rc = store_new(call->services, request->data_dir, request->workspace_root, &pod->store);
+		rc = store_new(call->services, request->data_dir, request->workspace_root, changes,
+			       &pod->store);
 	if (rc < 0 || !pod->label || pod->host_id_len == 0) {
 		local_pod_close(pod);
 		return call->sink->fail(call, -ENOMEM, "no memory for the instance");
@@ -221,4 +245,8 @@ static const struct berth_adapter local_pod_adapter = {
 	.worker = local_pod_worker,
 };
 
-BERTH_ADAPTER(local_pod, "local-pod", PACKAGE_VERSION, BERTH_THREADS_INSTANCE, BERTH_NO_OPTIONS, &local_pod_adapter);
+BERTH_ADAPTER(local_pod, "local-pod", PACKAGE_VERSION, BERTH_THREADS_INSTANCE,
+	      BERTH_OPTION("changes", "text", "auto",
+			   "how changes are found: watch, the kernel tells; auto, once that pays; stat, each record is looked "
+			   "at; none, all are read again"),
+	      &local_pod_adapter);

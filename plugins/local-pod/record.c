@@ -387,36 +387,17 @@ static int make_named_hint(const struct berth_services *services, const struct n
 	return rc;
 }
 
-/* Moves a text behind *nextp. */
-static void keep(struct berth_text *text, char **nextp)
+static int make_record(const struct berth_services *services, const struct draft *draft, struct record *record)
 {
-	if (!text->ptr)
-		return;
-	memcpy(*nextp, text->ptr, text->len);
-	text->ptr = *nextp;
-	*nextp += text->len;
-}
+	int rc = make_hint(services, &draft->worker_name, record->buffers[0], &record->label);
 
-static int make_record(const struct berth_services *services, const struct draft *draft, struct record *recordp)
-{
-	char hints[3][BERTH_HINT_MAX], *next;
-	struct record record = { .activity = draft->activity };
-	int rc = make_hint(services, &draft->worker_name, hints[0], &record.label);
-
+	record->activity = draft->activity;
 	if (rc == 0)
-		rc = make_named_hint(services, &draft->role, &draft->claimed_role, hints[1], &record.role);
+		rc = make_named_hint(services, &draft->role, &draft->claimed_role, record->buffers[1], &record->role);
 	if (rc == 0)
-		rc = make_named_hint(services, &draft->profile_selector, &draft->profile, hints[2], &record.profile);
-	if (rc < 0)
-		return rc;
-	record.memory = next = malloc(record.label.len + record.role.len + record.profile.len + 1);
-	if (!next)
-		return -ENOMEM;
-	keep(&record.label, &next);
-	keep(&record.role, &next);
-	keep(&record.profile, &next);
-	*recordp = record;
-	return 0;
+		rc = make_named_hint(services, &draft->profile_selector, &draft->profile, record->buffers[2],
+				     &record->profile);
+	return rc;
 }
 
 int record_parse(const struct berth_services *services, struct berth_text root, struct berth_text text,

@@ -26,11 +26,11 @@ enum record_activity {
 	ACTIVITY_SEGMENT,
 };
 
-/* The texts are display hints; role and profile may be absent. */
+/* The texts are display hints in the buffers; role and profile may be absent. */
 struct record {
 	enum record_activity activity;
 	struct berth_text label, role, profile;
-	char *memory; /* of the texts; to be freed by the owner */
+	char buffers[3][BERTH_HINT_MAX];
 };
 
 /* Reads the text of a record that belongs to the workspace root. Fills in record

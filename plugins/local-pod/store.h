@@ -17,17 +17,26 @@
 
 struct store;
 
+/* How it finds out what has changed. */
+enum store_changes {
+	CHANGES_AUTO,    /* as the next, once that pays */
+	CHANGES_WATCHED, /* the kernel tells; where it does not, as the next */
+	CHANGES_BY_STAT, /* by looking at each file */
+	CHANGES_UNKNOWN, /* everything is read again for each answer */
+};
+
 /* One record as it is now; borrowed until the next call on the store. */
 struct store_entry {
-	struct berth_text name;      /* of its directory */
-	struct berth_text worker_id; /* RECORD_WORKER only */
 	enum record_outcome outcome;
-	struct record record; /* RECORD_WORKER only */
+	/* RECORD_WORKER only */
+	enum record_activity activity;
+	struct berth_text worker_id, label, role, profile; /* role and profile may be absent */
+	struct berth_text hint;                            /* of the name of its directory */
 };
 
 /* services: must outlive the store. data_dir and root are copied. -ENOMEM. */
 int store_new(const struct berth_services *services, struct berth_text data_dir, struct berth_text root,
-	      struct store **storep);
+	      enum store_changes changes, struct store **storep);
 void store_free(struct store *store);
 
 /* Shows the entries in the byte order of their names until visit returns other than
