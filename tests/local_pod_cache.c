@@ -542,15 +542,18 @@ static void step_share_file(struct scene *scene, int i)
 	}
 }
 
-/* More changes between two requests than the kernel keeps. */
+/* Of another record, more than the kernel keeps until they are asked for; what comes
+ * behind them is lost. */
 static void step_overflow(struct scene *scene, int i)
 {
 	FILE *file = fopen("/proc/sys/fs/inotify/max_queued_events", "re");
 	int n = 0;
 
-	if (file && fscanf(file, "%d", &n) == 1 && n <= 20000 && i % 60 == 0)
+	if (i == 0)
+		make_record("data/pods/x", "label99999");
+	if (file && fscanf(file, "%d", &n) == 1 && n <= 20000 && i % 60 == 50)
 		for (; n >= 0; n--)
-			MUST(chmod(n % 2 ? FILE_OF_W : "data/pods", 0755), "data");
+			MUST(chmod(n % 2 ? "data/pods/x/metadata.json" : "data/pods/x", 0755), "x");
 	if (file)
 		fclose(file);
 	step_write(scene, i);
@@ -576,7 +579,28 @@ static void step_data_by_link(struct scene *scene, int i)
 		make_record("data2/pods/w", "label99999");
 		MUST(rename("data", "data1"), "data");
 	}
+	/* The link goes on to be, under another name. */
+	unlink("kept-link");
+	if (i > 0)
+		MUST(link("data", "kept-link"), "data");
 	relink(i % 2 ? "data2" : "../base/./data1", "data");
+	snprintf(scene->label, sizeof scene->label, i % 2 ? "label99999" : "label00000");
+}
+
+/* Where the link leads to, and on from there. */
+static void step_swap_behind_link(struct scene *scene, int i)
+{
+	if (i == 0) {
+		MUST(mkdir("far", 0777), "far");
+		MUST(mkdir("far2", 0777), "far2");
+		MUST(mkdir("far2/data", 0777), "far2/data");
+		MUST(mkdir("far2/data/pods", 0777), "far2/data/pods");
+		make_record("far2/data/pods/w", "label99999");
+		MUST(rename("data", "far/data"), "data");
+		MUST(symlink("far/./data", "data"), "data");
+	} else {
+		swap("far", "far2");
+	}
 	snprintf(scene->label, sizeof scene->label, i % 2 ? "label99999" : "label00000");
 }
 
@@ -687,6 +711,7 @@ static struct change {
 	{ "there are too many changes", step_overflow, BY_ANYBODY },
 	{ "a directory above the data directory is moved", step_move_base, BY_ANYBODY },
 	{ "the data directory is a link and pointed elsewhere", step_data_by_link, BY_ANYBODY },
+	{ "a directory behind a link on the way is swapped", step_swap_behind_link, BY_ANYBODY },
 	{ "a file is mounted over a record", step_mount_record, WITH_MOUNTS },
 	{ "a directory is mounted over that of a record", step_mount_directory, WITH_MOUNTS },
 	{ "a directory is mounted over the data directory", step_mount_data, WITH_MOUNTS },

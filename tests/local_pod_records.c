@@ -516,28 +516,47 @@ static void plain_record_fini(struct plain_record *plain)
 
 static const char *const whole[] = {
 	"{\"worker_name\":\"n\",\"workspace_root\":\"" ROOT "\"}",
-	"{\"worker_name\":\"a\\u00e9\\ud83d\\ude00\\n/\\\\ b\",\"active\":{\"session_id\":\"6f1c2a940d3e4b579a612f8e5c7d1b30\","
-	"\"segment_id\":null},\"workspace_root\":\"\\\\workspace/pro\\u006aect/\\\\\",\"resolved_manifest_snapshot\":{\"role\":"
-	"{\"name\":\"coder\"},\"profile\":\"p\",\"role_claim\":{\"role\":\"r\"},\"x\":[1,-0.5e-3,true,null,{\"a\":{}}]},"
+	"{\"worker_name\":\"a\\u00e9\\ud83d\\ude00\\n/\\\\ b\","
+	"\"active\":{\"session_id\":\"6f1c2a940d3e4b579a612f8e5c7d1b30\","
+	"\"segment_id\":null},\"workspace_root\":\"\\\\workspace/pro\\u006aect/\\\\\","
+	"\"resolved_manifest_snapshot\":{\"role\":"
+	"{\"name\":\"coder\"},\"profile\":\"p\",\"role_claim\":{\"role\":\"r\"},"
+	"\"x\":[1,-0.5e-3,true,null,{\"a\":{}}]},"
 	"\"unknown\":{\"worker_name\":1,\"worker_name\":2}}",
 	" {\n\t\"worker_name\" : \"\xc3\xa9\xe2\x82\xac\xf0\x9f\x9a\xa2 of more than eighty characters: abcdefghijklmnopqrstuvwxyz "
 	"0123456789 ABCDEFGHIJKLMNOPQRSTUVWXYZ\" , \"active\" : { \"session_id\" : \"6F1C2A94-0D3E-4b57-9a61-2f8e5c7d1b30\", "
 	"\"segment_id\" : \"6f1c2a94-0d3e-4b57-9a61-2f8e5c7d1b31\" }, \"workspace_root\" : \"" ROOT "//\",\r\n"
-	"\"spawned_children\":[{\"worker_name\":\"c\",\"socket_path\":\"s\",\"scope_delegated\":[{\"target\":\"t\",\"permission\":"
-	"\"read\",\"recursive\":true},{\"recursive\":false,\"permission\":\"\",\"target\":\"\"}],\"callback_address\":\"u\"}],"
-	"\"reclaimed_children\":[{\"worker_name\":\"d\",\"scope_delegated\":[]}],\"peers\":[{\"worker_name\":\"e\"},"
-	"{\"worker_name\":\"f\",\"socket_path\":1,\"socket_path\":2}],\"resolved_manifest_snapshot\":{\"role_claim\":{\"role\":"
-	"{\"name\":\"r\\u0001\"}},\"profile_selector\":{\"name\":\"builtin:coder\",\"o\":0},\"n\":1.7976931348623157e308}} ",
-	"{\"worker_name\":\"\",\"workspace_root\":null,\"active\":null,\"resolved_manifest_snapshot\":[[[[]]],\"" ROOT "\"],\"peers\":[]}",
+	"\"spawned_children\":[{\"worker_name\":\"c\",\"socket_path\":\"s\","
+	"\"scope_delegated\":[{\"target\":\"t\",\"permission\":"
+	"\"read\",\"recursive\":true},{\"recursive\":false,\"permission\":\"\",\"target\":\"\"}],"
+	"\"callback_address\":\"u\"}],"
+	"\"reclaimed_children\":[{\"worker_name\":\"d\",\"scope_delegated\":[]}],"
+	"\"peers\":[{\"worker_name\":\"e\"},"
+	"{\"worker_name\":\"f\",\"socket_path\":1,\"socket_path\":2}],"
+	"\"resolved_manifest_snapshot\":{\"role_claim\":{\"role\":"
+	"{\"name\":\"r\\u0001\"}},\"profile_selector\":{\"name\":\"builtin:coder\",\"o\":0},"
+	"\"n\":1.7976931348623157e308}} ",
+	"{\"worker_name\":\"n\",\"workspace_root\":\"" ROOT "\","
+	"\"resolved_manifest_snapshot\":{\"role\":0,\"role\":{\"name\":\"a\",\"name\":0},"
+	"\"profile\":\"p\",\"profile\":{\"name\":0,\"name\":\"b\"}}}",
+	"{\"worker_name\":\"\",\"workspace_root\":null,\"active\":null,"
+	"\"resolved_manifest_snapshot\":[[[[]]],\"" ROOT "\"],\"peers\":[]}",
 };
 
 /* What damage is made of, besides bytes. */
 static const char *const pieces[] = {
-	"\"", "\\", "{", "}", "[", "]", ",", ":", "null", "true", "false", "0", "-", "1e400", "1.7976931348623159e308", "01", "1.", ".5",
-	"\\u0000", "\\ud800", "\\udc00", "\\u12", "\\x", "\x01", "\x7f", "\xc2\x85", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff",
-	"\xef\xbb\xbf", "\xe2\x82", "//", "/**/", "\"worker_name\":\"m\",", "\"active\":{},", "\"workspace_root\":\"" ROOT "\",",
-	"\"w\\u006frker_name\":\"m\",", "\"role\":\"s\",", "\"role\":7,", "\"role_claim\":{\"role\":\"t\"},", "\"role_claim\":{},", "\"name\":", "\"profile\":{\"name\":\"q\"},", "\"profile_selector\":0,", "\"name\":0,", "\"name\":\"z\",", "\"session_id\":",
-	"\"segment_id\":7,", "\"peers\":[{}],", "\"target\":\"\",", "\"resolved_manifest_snapshot\":{},", "[[[[[[[[[[", "]]]]]]]]]]",
+	"\"", "\\", "{", "}", "[", "]", ",", ":", "null", "true", "false", "0", "-", "1e400",
+	"1.7976931348623159e308", "01", "1.", ".5",
+	"\\u0000", "\\ud800", "\\udc00", "\\u12", "\\x", "\x01", "\x7f", "\xc2\x85", "\xc0\xaf",
+	"\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff",
+	"\xef\xbb\xbf", "\xe2\x82", "//", "/**/", "\"worker_name\":\"m\",", "\"active\":{},",
+	"\"workspace_root\":\"" ROOT "\",",
+	"\"w\\u006frker_name\":\"m\",", "\"role\":\"s\",", "\"role\":7,",
+	"\"role_claim\":{\"role\":\"t\"},", "\"role_claim\":{},", "\"name\":",
+	"\"profile\":{\"name\":\"q\"},", "\"profile_selector\":0,", "\"name\":0,", "\"name\":\"z\",",
+	"\"session_id\":",
+	"\"segment_id\":7,", "\"peers\":[{}],", "\"target\":\"\",", "\"resolved_manifest_snapshot\":{},",
+	"[[[[[[[[[[", "]]]]]]]]]]",
 	"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 };
 
