@@ -32,6 +32,7 @@
 #include "core/io.h"
 #include "core/identifier.h"
 #include "core/inventory.h"
+#include "core/settings.h"
 
 #if __has_include(<valgrind/callgrind.h>)
 #include <valgrind/callgrind.h>
@@ -82,6 +83,7 @@ struct row {
 	bool no_records;                     /* the host is not to have any */
 	bool isolated;                       /* the host has embedded twice, once in a process of its own */
 	bool spread;                         /* over all processors */
+	const char *changes;                 /* how local-pod finds them; NULL: as it likes */
 	void (*set_up)(struct bench *bench); /* once */
 	void (*before)(struct bench *bench); /* before each sample, not timed */
 	void (*own)(struct bench *bench);
@@ -197,6 +199,8 @@ static void add_instances(struct bench *bench)
 			put(&dropin, "runtime_id", cJSON_CreateString("apart"));
 			put(&dropin, "isolate", cJSON_CreateTrue());
 		}
+		if (strcmp(names[i], "local-pod") == 0 && bench->row->changes)
+			put(&dropin, "options.changes", cJSON_CreateString(bench->row->changes));
 		need(inventory_add(inventory, &dropin) == 0 && inventory_require(inventory, names[i]) == 0, "an adapter");
 	}
 }
@@ -323,6 +327,13 @@ static void spawn_both(struct bench *bench)
 		ask_line(bench, SPAWN_APART);
 	}
 	start_echo(bench);
+}
+
+/* So often that everything is watched that is going to be. */
+static void settle(struct bench *bench)
+{
+	for (int i = 0; i < 24; i++)
+		ask_line(bench, LIST(10000));
 }
 
 static void spawn_workers(struct bench *bench)
@@ -529,17 +540,20 @@ static const struct row rows[] = {
 	{ "list 10,000 records, fresh host", "open, read, close of each", ANSWER(LIST(10000), WORKERS, 10000), FILES,
 	  .before = restart_host, .n_reads = MANY, .n_samples = 30, .n_inner = 1, .n_counted = 1 },
 	{ "again, nothing changed", "fstatat of each", ANSWER(LIST(10000), WORKERS, 10000), FILES,
-	  .n_stats = MANY, .n_samples = 60, .n_inner = 1, .n_counted = 1 },
+	  .set_up = settle, .n_stats = MANY, .n_samples = 60, .n_inner = 1, .n_counted = 1 },
+	{ "again, without notification", "fstatat of each", ANSWER(LIST(10000), WORKERS, 10000), FILES,
+	  .changes = "stat", .n_stats = MANY, .n_samples = 60, .n_inner = 1, .n_counted = 1 },
 	{ "again, one record changed", "fstatat of each, one read", ANSWER(LIST(10000), WORKERS, 10000), FILES,
-	  .before = change_record, .n_stats = MANY, .n_reads = 1, .n_samples = 60, .n_inner = 1, .n_counted = 1 },
-	{ "200 of 10,000 again", "fstatat of 200", ANSWER(LIST(200), WORKERS, 200), FILES,
+	  .set_up = settle, .before = change_record, .n_stats = MANY, .n_reads = 1, .n_samples = 60, .n_inner = 1,
+	  .n_counted = 1 },
+	{ "200 of 10,000 again", "fstatat of 200", ANSWER(LIST(200), WORKERS, 200), FILES, .set_up = settle,
 	  .n_stats = 200, .n_samples = 100, .n_inner = 10, .n_counted = 10 },
 	{ "look up 1 of 10,000, fresh host", "names read, SHA-256 of each", ANSWER(LINE_HIT, WORKER, 1), FILES,
 	  .before = restart_host, .open = true, .names = true, .n_stats = 1, .n_samples = 40, .n_inner = 1, .n_counted = 1 },
 	{ "look up 1 of 10,000, hit", "open, fstat, fstatat, close", ANSWER(LINE_HIT, WORKER, 1), FILES,
-	  .open = true, .n_stats = 1, .n_samples = 100, .n_inner = 200, .n_counted = 100 },
+	  .set_up = settle, .open = true, .n_stats = 1, .n_samples = 100, .n_inner = 200, .n_counted = 100 },
 	{ "look up 1 of 10,000, miss", "open, fstat, close", ANSWER(LINE_MISS, UNKNOWN, 0), FILES,
-	  .open = true, .n_samples = 100, .n_inner = 200, .n_counted = 100 },
+	  .set_up = settle, .open = true, .n_samples = 100, .n_inner = 200, .n_counted = 100 },
 	{ "list_runtimes", COPY, ANSWER(LINE_RUNTIMES, RUNTIMES, 0), .n_samples = 50, .n_inner = 1000, .n_counted = 100 },
 	{ "embedded: spawn", COPY, ANSWER(LINE_SPAWN, ACCEPTED, 1), .n_samples = 50, .n_inner = 1000, .n_counted = 100 },
 	{ "embedded: input of 200 bytes", COPY, ANSWER(LINE_INPUT, ACCEPTED, 0), .set_up = fill_transcript,
@@ -726,6 +740,46 @@ static int count_rows(struct bench *bench)
 	return 0;
 }
 
+/* ---- Memory ---- */
+
+/* What a process has resident, in MB. */
+static double resident(pid_t pid)
+{
+	char path[64], line[256];
+	double kib = 0;
+	FILE *file;
+
+	snprintf(path, sizeof path, "/proc/%ld/status", (long)pid);
+	file = fopen(path, "re");
+	need(file, path);
+	while (fgets(line, sizeof line, file) && sscanf(line, "VmRSS: %lf", &kib) != 1);
+	fclose(file);
+	return kib * 1024 / 1e6;
+}
+
+/* Of a process that has listed all records twice, and before. */
+static void print_memory(struct bench *bench)
+{
+	static const struct row row = { .begins = WORKERS, .n_items = MANY };
+	const char *const argv[] = {
+		bench->program, "--adapter-dir", bench->adapter_dir, "--data-dir", bench->dir, "--workspace-root", ROOT,
+		"batch", NULL,
+	};
+	double before, after;
+
+	bench->row = &row;
+	start_child(&bench->child, argv, false);
+	talk(bench, &bench->child, LINE_RUNTIMES);
+	before = resident(bench->child.pid);
+	talk(bench, &bench->child, LIST(10000));
+	talk(bench, &bench->child, LIST(10000));
+	check_answer(bench);
+	after = resident(bench->child.pid);
+	end_child(&bench->child);
+	printf("%-33s%8.1f MB%8.1f MB%8.2f  resident before\n", "memory, 10,000 records listed", after, before,
+	       after / before);
+}
+
 /* ---- The program ---- */
 
 static void print_machine(void)
@@ -761,6 +815,8 @@ static int run_rows(struct bench *bench)
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
 		if (!bench->only || strstr(rows[i].name, bench->only))
 			run_row(bench, &rows[i]);
+	if (!bench->only || strstr("memory", bench->only))
+		print_memory(bench);
 	inventory_fini(&bench->inventory);
 	return 0;
 }
