@@ -261,6 +261,31 @@ static void step_empty_directory(struct scene *scene, int i)
 		MUST(mkdir("data/pods/empty", 0777), "empty");
 }
 
+/* An empty one goes, while somebody is in it, and another comes. */
+static void step_replace_held_pods(struct scene *scene, int i)
+{
+	switch (i % 3) {
+	case 0:
+		step_write(scene, i);
+		break;
+	case 1:
+		MUST(unlink(FILE_OF_W), FILE_OF_W);
+		MUST(rmdir(W), W);
+		scene->label[0] = '\0';
+		break;
+	case 2:
+		if (scene->fd >= 0)
+			close(scene->fd);
+		scene->fd = open("data/pods", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		MUST(scene->fd, "data/pods");
+		MUST(rmdir("data/pods"), "data/pods");
+		MUST(mkdir("data/pods", 0777), "data/pods");
+		set_label(scene, i);
+		make_record(W, scene->label);
+		break;
+	}
+}
+
 static void step_rename_directory(struct scene *scene, int i)
 {
 	if (i % 2)
@@ -685,6 +710,7 @@ static struct change {
 	{ "a record becomes a directory, a FIFO, a device", step_other_type, BY_ANYBODY },
 	{ "records come and go", step_new_record, BY_ANYBODY },
 	{ "a directory without a record comes and goes", step_empty_directory, BY_ANYBODY },
+	{ "pods is replaced while somebody is in it", step_replace_held_pods, BY_ANYBODY },
 	{ "a directory is renamed", step_rename_directory, BY_ANYBODY },
 	{ "two directories change places", step_swap_directories, BY_ANYBODY },
 	{ "two directories change places at once", step_exchange_directories, BY_ANYBODY },
@@ -727,7 +753,7 @@ static char *ask_all(struct host *host)
 	static const char *const requests[] = {
 		"{\"op\":\"worker\",\"runtime_id\":\"local-worker-runtime\","
 		"\"worker_id\":\"local-worker-w-50e721e49c013f00\"}",
-		"{\"op\":\"list_workers\"}",
+		"{\"op\":\"list_workers\",\"limit\":2000}",
 		"{\"op\":\"worker\",\"runtime_id\":\"local-worker-runtime\","
 		"\"worker_id\":\"local-worker-x-2d711642b726b044\"}",
 		"{\"op\":\"list_workers\",\"limit\":1}",
@@ -778,11 +804,20 @@ static void let_ticks_pass(void)
 	nanosleep(&tick, NULL);
 }
 
+static void scene_host(struct scene *scene, int way)
+{
+	CLEANUP_FREE char *data = NULL;
+	char options[32];
+
+	assert_true(asprintf(&data, "%s/base/data", scene->dir) >= 0);
+	snprintf(options, sizeof options, "{'changes':'%s'}", ways[way]);
+	host_start(&scene->hosts[way],
+		   &(struct host_setup){ .adapters = "local-pod", .data_dir = data, .pod_options = options });
+}
+
 /* One record, and the hosts; the working directory is base. */
 static void scene_begin(struct scene *scene)
 {
-	CLEANUP_FREE char *data = NULL;
-
 	*scene = (struct scene){ .dir = scratch_new(), .fd = -1 };
 	MUST(chmod(scene->dir, 0755), scene->dir);
 	MUST(chdir(scene->dir), scene->dir);
@@ -792,14 +827,8 @@ static void scene_begin(struct scene *scene)
 	MUST(mkdir("data/pods", 0777), "data/pods");
 	set_label(scene, 0);
 	make_record(W, scene->label);
-	assert_true(asprintf(&data, "%s/base/data", scene->dir) >= 0);
-	for (int way = 0; way < N_HOSTS; way++) {
-		char options[32];
-
-		snprintf(options, sizeof options, "{'changes':'%s'}", ways[way]);
-		host_start(&scene->hosts[way],
-			   &(struct host_setup){ .adapters = "local-pod", .data_dir = data, .pod_options = options });
-	}
+	for (int way = 0; way < N_HOSTS; way++)
+		scene_host(scene, way);
 }
 
 static void scene_end(struct scene *scene)
@@ -1028,6 +1057,42 @@ static void test_meanwhile(void **state)
 	munmap(progress, sizeof *progress);
 }
 
+/* ---- Many records ---- */
+
+/* So many are read by several threads where there are processors. */
+static void test_many(void **state)
+{
+	enum { N = 1300 };
+	static const char *const limits[] = { "1", "499", "500", "700", "1100", "1300", "99999" };
+	struct scene scene;
+	char dir[64];
+
+	(void)state;
+	scene_begin(&scene);
+	for (int i = 0; i < N; i++) {
+		/* Their order is not that in which they are made. */
+		snprintf(dir, sizeof dir, "data/pods/%s%04d", i % 3 ? "many" : "more", i * 7 % N);
+		set_label(&scene, i);
+		if (i % 11 == 5)
+			MUST(mkdir(dir, 0777), dir);
+		else
+			make_record(dir, i % 13 == 6 ? "wrong\\" : scene.label);
+	}
+	for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+		for (int way = 0; way < N_HOSTS; way++) {
+			host_stop(&scene.hosts[way]);
+			scene_host(&scene, way);
+			host_ask(&scene.hosts[way], "{'op':'list_workers','limit':%s}", limits[i]);
+			/* Again, for all: what was read ahead and not shown must be looked at. */
+			if (i == 2)
+				write_in_place("data/pods/many1299/metadata.json", ways[way]);
+		}
+		for (int again = 0; again < 3; again++)
+			compare(&scene, limits[i], again);
+	}
+	scene_end(&scene);
+}
+
 /* ---- That there is a watch at all ---- */
 
 static int n_watches(void)
@@ -1085,10 +1150,11 @@ static void test_watches(void **state)
 int main(void)
 {
 	enum { N = sizeof changes / sizeof *changes, N_MEANWHILE = sizeof meanwhile / sizeof *meanwhile };
-	struct CMUnitTest tests[N + N_MEANWHILE + 1];
+	struct CMUnitTest tests[N + N_MEANWHILE + 2];
 	size_t n = 0;
 
 	tests[n++] = (struct CMUnitTest){ "files are watched", test_watches, NULL, NULL, NULL };
+	tests[n++] = (struct CMUnitTest){ "many records are listed alike", test_many, NULL, NULL, NULL };
 	for (size_t i = 0; i < N; i++)
 		tests[n++] = (struct CMUnitTest){ changes[i].name, test_change, NULL, NULL, &changes[i] };
 	for (size_t i = 0; i < N_MEANWHILE; i++)

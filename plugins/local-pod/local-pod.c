@@ -106,7 +106,7 @@ static int local_pod_list_workers(void *instance, struct berth_call *call, const
 		return call->sink->diagnostic(call, &registry_unavailable);
 	if (request->limit == 0)
 		return 0;
-	rc = store_each(pod->store, list_visit, &listing);
+	rc = store_each(pod->store, request->limit, list_visit, &listing);
 	if (rc == -ENOMEM)
 		return call->sink->fail(call, rc, "no memory for the records");
 	return rc < 0 ? call->sink->diagnostic(call, &registry_unreadable) : 0;

@@ -2,11 +2,8 @@
 /*
  * What is kept is used again on one of two grounds. Where the kernel tells of changes
  * (watch.h), it is settled from when it was looked at, with the watch set before, until
- * a change is told. Elsewhere a file is taken to be unchanged only while device, inode,
- * size, mtime and ctime are: the kernel moves ctime at every change. Since its clock ticks
- * coarsely, two changes in one tick leave the same time; therefore what was read is
- * trusted only if the time on it had passed, by that same clock, before it was looked
- * at. Until then it is read again at each request.
+ * a change is told. Elsewhere it is looked at for each request, and used as long as it is
+ * the version that was read (version.h).
  *
  * A watch is not free, so there is none until files have been looked at often enough to
  * pay for it; and it is not set for all records at once, so that no request takes much
@@ -26,25 +23,26 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "crew.h"
 #include "inline/json_reader.h"
 #include "names.h"
+#include "reader.h"
+#include "version.h"
 #include "watch.h"
 
 enum {
 	DIGEST_LEN = 16,       /* hex digits at the end of a worker id */
 	N_WATCHES_A_TURN = 1000,
+	N_HELPERS = 3,         /* threads that read ahead, where there are processors */
+	N_AHEAD_MIN = 500,     /* records that they are worth it for */
+	PIECE = 32,            /* records that one reads at a time */
 	N_LOOKS = 4096,        /* cost about as much as to end a watch */
 	N_LOOKS_MAX = 1 << 20, /* before what has failed is tried again */
 };
 
-/* What a file or directory was when it was read. */
-struct version {
-	dev_t dev;
-	ino_t ino;
-	off_t size;
-	struct timespec mtime, ctime;
-	bool trusted;
-};
+static const char record_file[] = "/metadata.json";
+
+enum { PATH_SIZE = NAME_MAX + sizeof record_file };
 
 /* Texts of an entry that stand one behind the other in its memory. */
 enum { TEXT_ID, TEXT_LABEL, TEXT_ROLE, TEXT_PROFILE, TEXT_HINT, N_TEXTS };
@@ -62,6 +60,7 @@ struct entry {
 	unsigned char outcome, activity;
 	bool read;     /* version, outcome and texts are those of a file */
 	bool settled;  /* and are what they are until the watch tells otherwise */
+	bool looked_at; /* for this request, ahead of its turn */
 	bool unlikely; /* a link, or another name of a watched file: it is looked at each time */
 };
 
@@ -69,12 +68,6 @@ struct entry {
 struct chains {
 	uint32_t *heads; /* a power of two of them; NULL: not made */
 	size_t mask;
-};
-
-/* Where records are read into. */
-struct reader {
-	char *text;
-	size_t size;
 };
 
 struct store {
@@ -85,7 +78,7 @@ struct store {
 
 	char *names;
 	struct entry *entries; /* in the byte order of their names */
-	size_t n_entries;
+	size_t n_entries, n_listed; /* so many of them have been shown once */
 	struct version version; /* of the directory, when the names were read */
 	bool names_settled;
 	struct chains by_digest, by_watch;
@@ -98,58 +91,8 @@ struct store {
 	struct timespec now;
 	int fd; /* of the directory; -1 until it is needed */
 	unsigned n_watches_left;
-	struct reader reader;
+	struct reader readers[1 + N_HELPERS]; /* the first is ours, the others of the crew */
 };
-
-/* ---- Versions ---- */
-
-static bool before(struct timespec a, struct timespec b)
-{
-	return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec < b.tv_nsec);
-}
-
-/* Whether a change that comes later is sure to leave another time. now was read from
- * the clock that the kernel takes file times from, before the file was looked at. */
-static bool time_has_passed(struct timespec time, struct timespec now)
-{
-	/* Full seconds: perhaps a file system that counts no finer, FAT in steps of two. */
-	if (time.tv_nsec == 0)
-		time.tv_sec += 2;
-	return before(time, now);
-}
-
-static struct version version_of(const struct stat *st, struct timespec now)
-{
-	return (struct version){
-		.dev = st->st_dev,
-		.ino = st->st_ino,
-		.size = st->st_size,
-		.mtime = st->st_mtim,
-		.ctime = st->st_ctim,
-		.trusted = time_has_passed(st->st_mtim, now) && time_has_passed(st->st_ctim, now),
-	};
-}
-
-static bool same_time(struct timespec a, struct timespec b)
-{
-	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
-static bool unchanged(const struct version *version, const struct stat *st)
-{
-	return version->trusted && version->dev == st->st_dev && version->ino == st->st_ino &&
-	       version->size == st->st_size && same_time(version->mtime, st->st_mtim) &&
-	       same_time(version->ctime, st->st_ctim);
-}
-
-/* The clock that the kernel takes file times from. */
-static struct timespec file_clock(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME_COARSE, &now);
-	return now;
-}
 
 /* ---- Chains ---- */
 
@@ -382,15 +325,19 @@ static void begin_watch(struct store *store)
 		give_up_watch(store);
 }
 
+static void find_way(struct store *store)
+{
+	unsettle(store);
+	if (watch_way(store->watch) < 0)
+		give_up_watch(store);
+}
+
 static void follow_watch(struct store *store)
 {
 	static const struct watch_visitor visitor = { on_moved, on_touched, on_file };
 
-	if (watch_read(store->watch, &visitor, store) == 0)
-		return;
-	unsettle(store);
-	if (watch_way(store->watch) < 0)
-		give_up_watch(store);
+	if (watch_read(store->watch, &visitor, store) < 0)
+		find_way(store);
 }
 
 /* ---- Entries ---- */
@@ -417,7 +364,7 @@ static void drop_entries(struct store *store)
 	free(store->names);
 	store->entries = NULL;
 	store->names = NULL;
-	store->n_entries = 0;
+	store->n_entries = store->n_listed = 0;
 	store->version.trusted = store->names_settled = false;
 	chains_drop(&store->by_digest);
 }
@@ -481,7 +428,7 @@ static int refresh_names(struct store *store)
 	store->n_looks++;
 	if (rc < 0 || fstat(store->fd, &st) < 0)
 		return rc < 0 ? rc : -errno;
-	if (!unchanged(&store->version, &st)) {
+	if (!version_is(&store->version, &st)) {
 		rc = names_read(store->fd, &names);
 		if (rc == 0)
 			rc = merge_names(store, &names);
@@ -492,7 +439,12 @@ static int refresh_names(struct store *store)
 		}
 		store->version = version_of(&st, store->now);
 	}
-	/* That an empty directory goes while somebody is in it is told late. */
+	if (store->watch && !watch_is_of(store->watch, &st)) {
+		find_way(store);
+		store->n_watches_left = 0;
+		return 0;
+	}
+	/* An empty directory may go without a word. */
 	store->names_settled = store->watch && store->n_entries > 0;
 	return 0;
 }
@@ -500,7 +452,7 @@ static int refresh_names(struct store *store)
 /* Begins a request: from here on everything is as it is now. */
 static int begin(struct store *store)
 {
-	store->now = file_clock();
+	store->now = version_clock();
 	store->fd = -1;
 	store->n_watches_left = N_WATCHES_A_TURN;
 	if (store->changes == CHANGES_UNKNOWN)
@@ -517,45 +469,11 @@ static void end(struct store *store)
 	if (store->fd >= 0)
 		close(store->fd);
 	/* A large record should not keep its memory for ever. */
-	if (store->reader.size > 64 << 10) {
-		free(store->reader.text);
-		store->reader = (struct reader){ NULL, 0 };
-	}
+	for (size_t i = 0; i <= N_HELPERS; i++)
+		reader_rest(&store->readers[i]);
 }
 
 /* ---- Records ---- */
-
-/* Reads a file of at most RECORD_SIZE_MAX bytes; -EFBIG where it is larger. Returns its
- * length. */
-static ssize_t read_text(struct reader *reader, int fd, off_t expected)
-{
-	size_t len = 0;
-
-	for (;;) {
-		size_t wanted = expected >= 0 && (size_t)expected >= len ? (size_t)expected + 1 : len + 4096;
-		ssize_t n;
-
-		if (reader->size < wanted) {
-			char *text = realloc(reader->text, wanted);
-
-			if (!text)
-				return -ENOMEM;
-			reader->text = text;
-			reader->size = wanted;
-		}
-		n = read(fd, reader->text + len, reader->size - len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		len += (size_t)n;
-		if (len > RECORD_SIZE_MAX)
-			return -EFBIG;
-		/* Shorter than asked for and as long as expected: that was the end. */
-		if (n == 0 || (len == (size_t)expected && len < wanted))
-			return (ssize_t)len;
-	}
-}
 
 /* Keeps what is shown of a worker. -ENOMEM. */
 static int keep_texts(const struct store *store, const struct record *record, struct entry *entry)
@@ -599,49 +517,22 @@ static int parse_record(const struct store *store, struct berth_text text, struc
 	return 0;
 }
 
-/* Opens the record. Without blocking: it may have become a FIFO since it was looked at. A
- * link is looked at first, since it could lead to a device that is moved by being opened. */
-static int open_record(int dir_fd, const char *path, bool *linkp)
-{
-	const int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-	int fd = openat(dir_fd, path, flags | O_NOFOLLOW);
-	struct stat st;
-
-	*linkp = fd < 0 && errno == ELOOP;
-	if (*linkp) {
-		if (fstatat(dir_fd, path, &st, 0) < 0)
-			return -errno;
-		if (!S_ISREG(st.st_mode))
-			return -EINVAL;
-		fd = openat(dir_fd, path, flags);
-	}
-	return fd < 0 ? -errno : fd;
-}
-
 /* Reads the record; a negative errno where that cannot be done. */
-static int read_record(struct store *store, const char *path, struct entry *entry, bool *linkp)
+static int read_record(const struct store *store, struct reader *reader, const char *path, struct entry *entry,
+		       bool *linkp)
 {
 	struct stat st;
-	ssize_t len;
-	int fd, rc;
+	ssize_t len = reader_read(reader, store->fd, path, &st, linkp);
+	int rc;
 
-	fd = open_record(store->fd, path, linkp);
-	if (fd < 0)
-		return fd;
-	if (fstat(fd, &st) < 0)
-		rc = -errno;
-	else if (!S_ISREG(st.st_mode) || st.st_size > RECORD_SIZE_MAX)
-		rc = -EINVAL;
-	else if ((len = read_text(&store->reader, fd, st.st_size)) < 0)
-		rc = (int)len;
-	else
-		rc = parse_record(store, (struct berth_text){ store->reader.text, (size_t)len }, entry);
-	close(fd);
-	if (rc == 0) {
-		entry->version = version_of(&st, store->now);
-		entry->read = true;
-	}
-	return rc;
+	if (len < 0)
+		return (int)len;
+	rc = parse_record(store, (struct berth_text){ reader->text, (size_t)len }, entry);
+	if (rc < 0)
+		return rc;
+	entry->version = version_of(&st, store->now);
+	entry->read = true;
+	return 0;
 }
 
 /* Whether the record is the one that was read. A link that stands in its place is not what
@@ -656,30 +547,35 @@ static bool is_as_read(struct store *store, const char *path, const struct entry
 	*linkp = watched && S_ISLNK(st.st_mode);
 	if (*linkp && fstatat(store->fd, path, &st, 0) < 0)
 		return false;
-	return unchanged(&entry->version, &st);
+	return version_is(&entry->version, &st);
+}
+
+static const char *path_of(const struct entry *entry, char path[PATH_SIZE])
+{
+	memcpy(path, entry->name, entry->name_len);
+	memcpy(path + entry->name_len, record_file, sizeof record_file);
+	return path;
 }
 
 /* Brings one entry up to date. -ENOMEM, or that the directory cannot be opened; what
  * cannot be read is an outcome. */
 static int refresh_entry(struct store *store, struct entry *entry)
 {
-	static const char file[] = "/metadata.json";
 	bool watched = false, link = false;
-	char path[NAME_MAX + sizeof file];
+	char path[PATH_SIZE];
 	int rc;
 
-	if (entry->settled)
+	if (entry->settled || entry->looked_at)
 		return 0;
 	rc = open_pods(store);
 	if (rc < 0)
 		return rc;
-	memcpy(path, entry->name, entry->name_len);
-	memcpy(path + entry->name_len, file, sizeof file);
+	path_of(entry, path);
 	if (entry->read)
 		watched = watch_record(store, entry, path);
 	if (!entry->read || !is_as_read(store, path, entry, watched, &link)) {
 		forget_record(entry);
-		rc = read_record(store, path, entry, &link);
+		rc = read_record(store, &store->readers[0], path, entry, &link);
 		if (rc == -ENOMEM)
 			return rc;
 	}
@@ -690,6 +586,57 @@ static int refresh_entry(struct store *store, struct entry *entry)
 		forget_watch(store, entry);
 	return 0;
 }
+
+/* ---- Reading ahead ---- */
+
+/* Of the entries that are listed for the first time, reads those that never were. */
+static int read_piece(void *data, unsigned who, size_t piece)
+{
+	struct store *store = data;
+	size_t begin = store->n_listed + piece * PIECE, left = store->n_entries - begin;
+
+	for (size_t i = begin; i < begin + (left < PIECE ? left : PIECE); i++) {
+		struct entry *entry = &store->entries[i];
+		char path[PATH_SIZE];
+
+		if (entry->read)
+			continue;
+		forget_record(entry);
+		if (read_record(store, &store->readers[who], path_of(entry, path), entry, &entry->unlikely) == -ENOMEM)
+			return -ENOMEM;
+		entry->looked_at = true;
+	}
+	return 0;
+}
+
+/* Has the first n entries read ahead, if that is worth it. */
+static int begin_ahead(struct store *store, size_t n, struct crew **crewp)
+{
+	unsigned n_threads;
+	int rc;
+
+	if (n > store->n_entries)
+		n = store->n_entries;
+	if (n < store->n_listed + N_AHEAD_MIN || store->changes == CHANGES_UNKNOWN)
+		return 0;
+	n_threads = crew_size(N_HELPERS);
+	rc = n_threads > 0 ? open_pods(store) : 0;
+	if (rc < 0 || n_threads == 0)
+		return rc;
+	return crew_start(n_threads, (n - store->n_listed + PIECE - 1) / PIECE, read_piece, store, crewp);
+}
+
+/* Entries from here on have been shown. */
+static void end_ahead(struct store *store, struct crew *crew, size_t n)
+{
+	crew_end(crew);
+	for (size_t i = store->n_listed; crew && i < store->n_entries; i++)
+		store->entries[i].looked_at = false;
+	if (n > store->n_listed)
+		store->n_listed = n;
+}
+
+/* ---- Requests ---- */
 
 static struct store_entry show(const struct entry *entry)
 {
@@ -709,20 +656,29 @@ static struct store_entry show(const struct entry *entry)
 	return shown;
 }
 
-int store_each(struct store *store, int (*visit)(void *data, const struct store_entry *entry), void *data)
+int store_each(struct store *store, uint64_t n_wanted, int (*visit)(void *data, const struct store_entry *entry),
+	       void *data)
 {
+	struct crew *crew = NULL;
+	size_t i = 0;
 	int rc = begin(store);
 
-	for (size_t i = 0; rc == 0 && i < store->n_entries; i++) {
+	if (rc == 0)
+		rc = begin_ahead(store, n_wanted < SIZE_MAX ? (size_t)n_wanted : SIZE_MAX, &crew);
+	for (; rc == 0 && i < store->n_entries; i++) {
 		struct store_entry entry;
 
-		rc = refresh_entry(store, &store->entries[i]);
+		if (crew && i >= store->n_listed && (i - store->n_listed) % PIECE == 0)
+			rc = crew_need(crew, (i - store->n_listed) / PIECE);
+		if (rc == 0)
+			rc = refresh_entry(store, &store->entries[i]);
 		if (rc < 0)
 			break;
 		entry = show(&store->entries[i]);
 		if (visit(data, &entry))
 			break;
 	}
+	end_ahead(store, crew, i);
 	end(store);
 	return rc;
 }
@@ -779,6 +735,7 @@ void store_free(struct store *store)
 	give_up_watch(store);
 	free(store->pods);
 	free(store->root);
-	free(store->reader.text);
+	for (size_t i = 0; i <= N_HELPERS; i++)
+		reader_fini(&store->readers[i]);
 	free(store);
 }

@@ -40,9 +40,10 @@ int store_new(const struct berth_services *services, struct berth_text data_dir,
 void store_free(struct store *store);
 
 /* Shows the entries in the byte order of their names until visit returns other than
- * 0. A negative errno where the directory cannot be read or memory is out; entries
+ * 0. n_wanted: about so many; more will not be read ahead. A negative errno where the directory cannot be read or memory is out; entries
  * may have been shown before. */
-int store_each(struct store *store, int (*visit)(void *data, const struct store_entry *entry), void *data);
+int store_each(struct store *store, uint64_t n_wanted, int (*visit)(void *data, const struct store_entry *entry),
+	       void *data);
 
 /* Finds the entry of a worker. -ENOENT where there is none; else as store_each. */
 int store_find(struct store *store, struct berth_text worker_id, struct store_entry *entry);

@@ -39,7 +39,7 @@ enum {
 	WAY_MASK = IN_MOVE_SELF | IN_DELETE_SELF | IN_DONT_FOLLOW,
 	/* That one of a link's names goes, perhaps not the last. */
 	LINK_MASK = WAY_MASK | IN_ATTRIB,
-	DIR_MASK = WAY_MASK | IN_ONLYDIR | IN_ATTRIB | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO,
+	DIR_MASK = IN_MOVE_SELF | IN_DELETE_SELF | IN_ATTRIB | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO,
 	/* Closing tells of what was written through a mapping, too. */
 	FILE_MASK = LINK_MASK | IN_MODIFY | IN_CLOSE_WRITE,
 };
@@ -52,6 +52,8 @@ struct watch {
 	size_t n_way;
 	int last;            /* the highest number there was; they are given in ascending order */
 	size_t n_left;       /* files that may still be added */
+	dev_t dev;           /* of the directory */
+	ino_t ino;
 	size_t len;
 	char file[PATH_MAX]; /* begins with the path of the directory without links */
 };
@@ -166,6 +168,26 @@ static int walk_on(struct watch *watch, struct walk *walk)
 	return rc < 0 ? rc : follow_link(watch, walk, parent_len);
 }
 
+/* Adds the directory at the end, and keeps which one it is. */
+static int add_directory(struct watch *watch)
+{
+	int fd = open(watch->file, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), rc;
+	char path[64];
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	/* This one, and not what is at the end of the way by then. */
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	rc = fstat(fd, &st) < 0 ? -errno : add_to_way(watch, path, DIR_MASK);
+	close(fd);
+	if (rc < 0)
+		return rc;
+	watch->dev = st.st_dev;
+	watch->ino = st.st_ino;
+	return 0;
+}
+
 static int walk_all(struct watch *watch)
 {
 	struct walk walk = { .len = 0 };
@@ -182,7 +204,7 @@ static int walk_all(struct watch *watch)
 	watch->file[walk.len] = '/';
 	watch->file[walk.len + 1] = '\0';
 	watch->len = walk.len + 1;
-	rc = add_to_way(watch, watch->file, DIR_MASK);
+	rc = add_directory(watch);
 	return rc < 0 ? rc : tells_changes(watch->file, false) ? 0 : -EOPNOTSUPP;
 }
 
@@ -198,6 +220,11 @@ int watch_way(struct watch *watch)
 		if (!is_on_the_way(watch, old[i]))
 			inotify_rm_watch(watch->inotify_fd, old[i]);
 	return rc;
+}
+
+bool watch_is_of(const struct watch *watch, const struct stat *st)
+{
+	return watch->dev == st->st_dev && watch->ino == st->st_ino;
 }
 
 /* ---- Opening ---- */

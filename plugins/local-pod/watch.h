@@ -11,7 +11,9 @@
 #ifndef BERTH_LOCAL_POD_WATCH_H
 #define BERTH_LOCAL_POD_WATCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 
 struct watch;
 
@@ -42,5 +44,9 @@ int watch_read(struct watch *watch, const struct watch_visitor *visitor, void *d
 
 /* Watches the way as it is now, and no more what it was; files stay watched. As watch_open. */
 int watch_way(struct watch *watch);
+
+/* Whether this is the directory that is watched. That an empty one goes while somebody is
+ * in it is not told before that one leaves. */
+bool watch_is_of(const struct watch *watch, const struct stat *st);
 
 #endif
