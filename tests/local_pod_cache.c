@@ -4,20 +4,15 @@
  * next answer of a host that has the kernel tell of changes, and of one that looks at each
  * file, is byte for byte that of one that reads everything again. Most changes follow each
  * other within one tick of the clock that stamps files; now and then there is a pause, so
- * that what was read before counts as settled. Then the changes are made by another
- * process at the same time: no answer may be older than the last change that was made
- * before it was asked for. BERTH_TEST_ROUNDS says how often each change is made.
+ * that what was read before counts as settled.
  */
 #include "config.h"
 
-#include "tests/support.h"
+#include "tests/pods.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,110 +20,16 @@
 #include <sys/mount.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/cleanup.h"
 
 enum {
-	N_ROUNDS = 240,
 	SETTLE_EVERY = 21, /* rounds; odd, for steps that go to and fro */
-	N_WAIT_MS = 30000, /* for the other process, at the most */
 	NOBODY = 65534,
 };
 
-/* The last one is the plain formulation. */
-static const char *const ways[] = { "watch", "stat", "none" };
-enum { WATCHED, BY_STAT, PLAIN, N_HOSTS };
-
-struct scene {
-	char *dir;          /* all happens below base in it; the data directory is data there */
-	struct host hosts[N_HOSTS]; /* keep running */
-	int fd;             /* that a step keeps open; -1 */
-	char label[16];     /* of the worker w, as it should be; empty: it is not to be shown */
-	struct stat before; /* for what a step gives back */
-};
-
-/* ---- System calls that must succeed ---- */
-
-static void must(bool done, const char *what, const char *path)
-{
-	if (!done)
-		fail_msg("%s %s: %s", what, path, strerror(errno));
-}
-
-#define MUST(call, path) must((call) >= 0, #call, path)
-
-/* Records of one label each, all of one length. */
-static int record_text(char *text, size_t size, const char *label)
-{
-	return snprintf(text, size, "{\"worker_name\":\"%s\",\"workspace_root\":\"/workspace/project\"}", label);
-}
-
-static void set_label(struct scene *scene, int i)
-{
-	snprintf(scene->label, sizeof scene->label, "label%05d", i);
-}
-
-/* Writes into a file as it is, without cutting it first. */
-static void write_in_place(const char *path, const char *label)
-{
-	char text[128];
-	int len = record_text(text, sizeof text, label), fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-
-	MUST(fd, path);
-	must(pwrite(fd, text, (size_t)len, 0) == len, "write", path);
-	close(fd);
-}
-
-static void make_record(const char *dir, const char *label)
-{
-	char path[64];
-
-	must(mkdir(dir, 0777) == 0 || errno == EEXIST, "mkdir", dir);
-	snprintf(path, sizeof path, "%s/metadata.json", dir);
-	write_in_place(path, label);
-}
-
-static void swap(const char *a, const char *b)
-{
-	MUST(rename(a, "swap"), a);
-	MUST(rename(b, a), b);
-	MUST(rename("swap", b), b);
-}
-
-/* The same in one call, so that a directory above changes once; false where the file
- * system has none. */
-static bool exchange(const char *a, const char *b)
-{
-#ifdef SYS_renameat2
-	/* 2 is RENAME_EXCHANGE. */
-	if (syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, 2) == 0)
-		return true;
-#endif
-	swap(a, b);
-	return false;
-}
-
-static void relink(const char *target, const char *path)
-{
-	unlink("new-link");
-	MUST(symlink(target, "new-link"), path);
-	MUST(rename("new-link", path), path);
-}
-
 /* ---- The changes; each is made below scene->dir, which is the working directory. ---- */
-
-#define W "data/pods/w"
-#define FILE_OF_W W "/metadata.json"
-
-static void step_write(struct scene *scene, int i)
-{
-	set_label(scene, i);
-	write_in_place(FILE_OF_W, scene->label);
-}
 
 static void step_write_one_byte(struct scene *scene, int i)
 {
@@ -141,19 +42,6 @@ static void step_write_one_byte(struct scene *scene, int i)
 	scene->label[9] = digit;
 	must(pwrite(fd, &digit, 1, at) == 1, "write", FILE_OF_W);
 	close(fd);
-}
-
-static void step_cut_and_write(struct scene *scene, int i)
-{
-	MUST(truncate(FILE_OF_W, 0), FILE_OF_W);
-	step_write(scene, i);
-}
-
-static void step_rename_over(struct scene *scene, int i)
-{
-	set_label(scene, i);
-	write_in_place("new", scene->label);
-	MUST(rename("new", FILE_OF_W), FILE_OF_W);
 }
 
 static void step_swap_files(struct scene *scene, int i)
@@ -202,13 +90,6 @@ static void step_unlink(struct scene *scene, int i)
 		scene->label[0] = '\0';
 		return;
 	}
-	step_write(scene, i);
-}
-
-/* The new file often gets the inode number of the old one. */
-static void step_unlink_and_create(struct scene *scene, int i)
-{
-	MUST(unlink(FILE_OF_W), FILE_OF_W);
 	step_write(scene, i);
 }
 
@@ -745,101 +626,7 @@ static struct change {
 	{ "permissions are taken and given", step_chmod, BY_NOBODY },
 };
 
-/* ---- The comparison ---- */
-
-/* What a host says about everything, in one text. */
-static char *ask_all(struct host *host)
-{
-	static const char *const requests[] = {
-		"{\"op\":\"worker\",\"runtime_id\":\"local-worker-runtime\","
-		"\"worker_id\":\"local-worker-w-50e721e49c013f00\"}",
-		"{\"op\":\"list_workers\",\"limit\":2000}",
-		"{\"op\":\"worker\",\"runtime_id\":\"local-worker-runtime\","
-		"\"worker_id\":\"local-worker-x-2d711642b726b044\"}",
-		"{\"op\":\"list_workers\",\"limit\":1}",
-	};
-	char *text = NULL;
-	size_t len = 0;
-	FILE *file = open_memstream(&text, &len);
-
-	assert_non_null(file);
-	for (size_t i = 0; i < sizeof requests / sizeof *requests; i++)
-		fprintf(file, "%s\n", host_ask_raw(host, requests[i], strlen(requests[i])));
-	assert_int_equal(fclose(file), 0);
-	return text;
-}
-
-static void compare(struct scene *scene, const char *name, int i)
-{
-	CLEANUP_FREE char *plain = ask_all(&scene->hosts[PLAIN]);
-	char needle[64];
-
-	for (int way = 0; way < PLAIN; way++) {
-		CLEANUP_FREE char *answers = ask_all(&scene->hosts[way]);
-
-		if (strcmp(answers, plain) != 0)
-			fail_msg("%s, round %d: the host with changes=%s says\n%s\nall that is there is\n%s", name, i,
-				 ways[way], answers, plain);
-	}
-	/* Where all are wrong in the same way, this is not. The look-up of w comes first. */
-	snprintf(needle, sizeof needle, "%s%s\"",
-		 *scene->label ? "\"label\":\"" : "{\"error\":{\"kind\":\"unknown_worker", scene->label);
-	if (!strstr(plain, needle) || (!*scene->label && strncmp(plain, needle, strlen(needle)) != 0))
-		fail_msg("%s, round %d: %s is not in\n%s", name, i, needle, plain);
-}
-
-static int n_rounds(void)
-{
-	const char *text = getenv("BERTH_TEST_ROUNDS");
-
-	return text && atoi(text) > 0 ? atoi(text) : N_ROUNDS;
-}
-
-static void let_ticks_pass(void)
-{
-	struct timespec tick;
-
-	assert_int_equal(clock_getres(CLOCK_REALTIME_COARSE, &tick), 0);
-	tick.tv_nsec *= 2;
-	nanosleep(&tick, NULL);
-}
-
-static void scene_host(struct scene *scene, int way)
-{
-	CLEANUP_FREE char *data = NULL;
-	char options[32];
-
-	assert_true(asprintf(&data, "%s/base/data", scene->dir) >= 0);
-	snprintf(options, sizeof options, "{'changes':'%s'}", ways[way]);
-	host_start(&scene->hosts[way],
-		   &(struct host_setup){ .adapters = "local-pod", .data_dir = data, .pod_options = options });
-}
-
-/* One record, and the hosts; the working directory is base. */
-static void scene_begin(struct scene *scene)
-{
-	*scene = (struct scene){ .dir = scratch_new(), .fd = -1 };
-	MUST(chmod(scene->dir, 0755), scene->dir);
-	MUST(chdir(scene->dir), scene->dir);
-	MUST(mkdir("base", 0777), "base");
-	MUST(chdir("base"), "base");
-	MUST(mkdir("data", 0777), "data");
-	MUST(mkdir("data/pods", 0777), "data/pods");
-	set_label(scene, 0);
-	make_record(W, scene->label);
-	for (int way = 0; way < N_HOSTS; way++)
-		scene_host(scene, way);
-}
-
-static void scene_end(struct scene *scene)
-{
-	for (int way = 0; way < N_HOSTS; way++)
-		host_stop(&scene->hosts[way]);
-	if (scene->fd >= 0)
-		close(scene->fd);
-	MUST(chdir("/"), "/");
-	scratch_remove(scene->dir);
-}
+/* ---- One after the other ---- */
 
 /* Becomes somebody for whom permissions count, whose the files are. */
 static void become_nobody(void)
@@ -885,176 +672,6 @@ static void test_change(void **state)
 	}
 	MUST(seteuid(user), "seteuid");
 	scene_end(&scene);
-}
-
-/* ---- Changes at the same time ---- */
-
-/* What the process that changes says; shared with it. */
-struct progress {
-	_Atomic int begun, done; /* numbers of changes */
-	_Atomic int asked;       /* requests that were answered */
-	_Atomic bool stop;
-};
-
-static void make_data(const char *dir, const char *label)
-{
-	char path[64];
-
-	must(mkdir(dir, 0777) == 0 || errno == EEXIST, "mkdir", dir);
-	snprintf(path, sizeof path, "%s/pods", dir);
-	must(mkdir(path, 0777) == 0 || errno == EEXIST, "mkdir", path);
-	snprintf(path, sizeof path, "%s/pods/w", dir);
-	make_record(path, label);
-}
-
-static void meanwhile_rename_over(struct scene *scene, int i)
-{
-	step_rename_over(scene, i);
-}
-
-static void meanwhile_exchange_directory(struct scene *scene, int i)
-{
-	set_label(scene, i);
-	make_record("spare", scene->label);
-	exchange("spare", W);
-}
-
-static void meanwhile_exchange_pods(struct scene *scene, int i)
-{
-	set_label(scene, i);
-	must(mkdir("pods2", 0777) == 0 || errno == EEXIST, "mkdir", "pods2");
-	make_record("pods2/w", scene->label);
-	exchange("pods2", "data/pods");
-}
-
-static void meanwhile_exchange_data(struct scene *scene, int i)
-{
-	set_label(scene, i);
-	make_data("data2", scene->label);
-	exchange("data2", "data");
-}
-
-static void meanwhile_point_link(struct scene *scene, int i)
-{
-	const char *target = i % 2 ? "target1" : "target0";
-	char to[64];
-
-	set_label(scene, i);
-	write_in_place(target, scene->label);
-	snprintf(to, sizeof to, "../../../%s", target);
-	relink(to, FILE_OF_W);
-}
-
-static void meanwhile_point_pods(struct scene *scene, int i)
-{
-	const char *target = i % 2 ? "side1" : "side0";
-	char to[64];
-
-	set_label(scene, i);
-	make_data(target, scene->label);
-	if (i == 1)
-		MUST(rename("data/pods", "data/old"), "data/pods");
-	snprintf(to, sizeof to, "../%s/pods", target);
-	relink(to, "data/pods");
-}
-
-static void meanwhile_link_over(struct scene *scene, int i)
-{
-	set_label(scene, i);
-	unlink("spare-name");
-	write_in_place("spare-file", scene->label);
-	MUST(link("spare-file", "spare-name"), "spare-file");
-	MUST(rename("spare-file", FILE_OF_W), FILE_OF_W);
-}
-
-static struct change meanwhile[] = {
-	{ "meanwhile a record is written in place", step_write, BY_ANYBODY },
-	{ "meanwhile a record is cut and written", step_cut_and_write, BY_ANYBODY },
-	{ "meanwhile a record is unlinked and made", step_unlink_and_create, BY_ANYBODY },
-	{ "meanwhile a file is renamed over a record", meanwhile_rename_over, BY_ANYBODY },
-	{ "meanwhile a file of two names is renamed over a record", meanwhile_link_over, BY_ANYBODY },
-	{ "meanwhile a directory is exchanged", meanwhile_exchange_directory, BY_ANYBODY },
-	{ "meanwhile pods is exchanged", meanwhile_exchange_pods, BY_ANYBODY },
-	{ "meanwhile the data directory is exchanged", meanwhile_exchange_data, BY_ANYBODY },
-	{ "meanwhile a link is pointed elsewhere", meanwhile_point_link, BY_ANYBODY },
-	{ "meanwhile pods is pointed elsewhere", meanwhile_point_pods, BY_ANYBODY },
-};
-
-static void wait_until_asked(const struct progress *progress, int n)
-{
-	while (progress->asked < n && !progress->stop)
-		sched_yield();
-}
-
-/* The other process: changes, and now and then waits until it has been seen. */
-static void change_all_the_time(const struct change *change, struct scene *scene, struct progress *progress, int n)
-{
-	for (int i = 1; i <= n && !progress->stop; i++) {
-		progress->begun = i;
-		change->step(scene, i);
-		progress->done = i;
-		if (i % 3 == 0)
-			wait_until_asked(progress, progress->asked + 1 + i % 4);
-	}
-	_exit(0);
-}
-
-/* The number in the label that an answer shows; -1 where there is none. */
-static int shown_number(const char *answer)
-{
-	const char *label = strstr(answer, "\"label\":\"label");
-
-	return label ? atoi(label + strlen("\"label\":\"label")) : -1;
-}
-
-static void test_meanwhile(void **state)
-{
-	static const char *const requests[] = {
-		"{'op':'worker','runtime_id':'local-worker-runtime','worker_id':'local-worker-w-50e721e49c013f00'}",
-		"{'op':'list_workers'}",
-	};
-	const struct change *change = *state;
-	/* What is put in place at once is never seen in part. */
-	const bool at_once = strstr(change->name, "written") == NULL && strstr(change->name, "made") == NULL;
-	struct progress *progress = mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	const int n = n_rounds();
-	struct scene scene;
-	int n_still = 0, status, before;
-	pid_t child;
-
-	assert_true(progress != MAP_FAILED);
-	*progress = (struct progress){ .done = 0 };
-	scene_begin(&scene);
-	child = fork();
-	MUST(child, "fork");
-	if (child == 0)
-		change_all_the_time(change, &scene, progress, n);
-	do {
-		for (int way = 0; way < N_HOSTS; way++) {
-			const char *answer;
-			int after, number;
-
-			before = progress->done;
-			answer = host_ask(&scene.hosts[way], "%s", requests[progress->asked % 2]);
-			number = shown_number(answer);
-			after = progress->begun;
-			progress->asked++;
-			n_still += before == after;
-			if ((before == after || at_once) && (number < before || number > after)) {
-				progress->stop = true;
-				waitpid(child, &status, 0);
-				fail_msg("%s: between changes %d and %d the host with changes=%s says\n%s", change->name,
-					 before, after, ways[way], answer);
-			}
-		}
-	} while (before < n && waitpid(child, &status, WNOHANG) == 0);
-	if (before == n)
-		waitpid(child, &status, 0);
-	assert_int_equal(status, 0);
-	/* Between changes there was time to be exact. */
-	assert_true(n_still >= n / 6);
-	scene_end(&scene);
-	munmap(progress, sizeof *progress);
 }
 
 /* ---- Many records ---- */
@@ -1149,15 +766,13 @@ static void test_watches(void **state)
 
 int main(void)
 {
-	enum { N = sizeof changes / sizeof *changes, N_MEANWHILE = sizeof meanwhile / sizeof *meanwhile };
-	struct CMUnitTest tests[N + N_MEANWHILE + 2];
+	enum { N = sizeof changes / sizeof *changes };
+	struct CMUnitTest tests[N + 2];
 	size_t n = 0;
 
 	tests[n++] = (struct CMUnitTest){ "files are watched", test_watches, NULL, NULL, NULL };
 	tests[n++] = (struct CMUnitTest){ "many records are listed alike", test_many, NULL, NULL, NULL };
 	for (size_t i = 0; i < N; i++)
 		tests[n++] = (struct CMUnitTest){ changes[i].name, test_change, NULL, NULL, &changes[i] };
-	for (size_t i = 0; i < N_MEANWHILE; i++)
-		tests[n++] = (struct CMUnitTest){ meanwhile[i].name, test_meanwhile, NULL, NULL, &meanwhile[i] };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

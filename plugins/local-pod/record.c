@@ -30,12 +30,13 @@ struct draft {
 
 /* ---- Keys ---- */
 
-/* The key's index in a list that ends with a NULL, its bit set in *seen; -1 where it
+/* The key's index in a list that ends with an absent one, its bit set in *seen; -1 where it
  * is none of ours. One that is given twice fails the reader. */
-static int known_key(struct json_reader *r, const struct json_slice *key, const char *const *keys, unsigned *seen)
+static int known_key(struct json_reader *r, const struct json_slice *key, const struct berth_text *keys, unsigned *seen)
 {
-	for (int i = 0; keys[i]; i++) {
-		if (!json_string_is(key, keys[i]))
+	for (int i = 0; keys[i].ptr; i++) {
+		if (key->escaped ? !json_string_is(key, keys[i].ptr) :
+				   key->len != keys[i].len || memcmp(key->ptr, keys[i].ptr, key->len) != 0)
 			continue;
 		if (*seen & 1u << i)
 			json_fail(r, "a key is given twice");
@@ -100,7 +101,9 @@ static void read_uuid(struct json_reader *r)
 static void read_scopes(struct json_reader *r)
 {
 	enum { TARGET, PERMISSION, RECURSIVE };
-	static const char *const keys[] = { "target", "permission", "recursive", NULL };
+	static const struct berth_text keys[] = {
+		BERTH_TEXT("target"), BERTH_TEXT("permission"), BERTH_TEXT("recursive"), { NULL, 0 },
+	};
 	struct json_slice key;
 	bool recursive;
 
@@ -129,7 +132,10 @@ static void read_scopes(struct json_reader *r)
 static void read_relatives(struct json_reader *r, unsigned wanted)
 {
 	enum { WORKER_NAME, SOCKET_PATH, CALLBACK_ADDRESS, SCOPE_DELEGATED };
-	static const char *const keys[] = { "worker_name", "socket_path", "callback_address", "scope_delegated", NULL };
+	static const struct berth_text keys[] = {
+		BERTH_TEXT("worker_name"), BERTH_TEXT("socket_path"), BERTH_TEXT("callback_address"),
+		BERTH_TEXT("scope_delegated"), { NULL, 0 },
+	};
 	struct json_slice key;
 
 	json_enter_array(r);
@@ -167,7 +173,9 @@ enum {
 static void read_active(struct json_reader *r, struct draft *draft)
 {
 	enum { SESSION_ID, SEGMENT_ID };
-	static const char *const keys[] = { "session_id", "segment_id", NULL };
+	static const struct berth_text keys[] = {
+		BERTH_TEXT("session_id"), BERTH_TEXT("segment_id"), { NULL, 0 },
+	};
 	struct json_slice key;
 	unsigned seen = 0;
 
@@ -264,9 +272,10 @@ static void read_snapshot(struct json_reader *r, struct draft *draft)
 static void read_record(struct json_reader *r, struct draft *draft)
 {
 	enum { WORKER_NAME, ACTIVE, WORKSPACE_ROOT, SNAPSHOT, SPAWNED_CHILDREN, RECLAIMED_CHILDREN, PEERS };
-	static const char *const keys[] = {
-		"worker_name", "active", "workspace_root", "resolved_manifest_snapshot",
-		"spawned_children", "reclaimed_children", "peers", NULL,
+	static const struct berth_text keys[] = {
+		BERTH_TEXT("worker_name"), BERTH_TEXT("active"), BERTH_TEXT("workspace_root"),
+		BERTH_TEXT("resolved_manifest_snapshot"), BERTH_TEXT("spawned_children"),
+		BERTH_TEXT("reclaimed_children"), BERTH_TEXT("peers"), { NULL, 0 },
 	};
 	struct json_slice key;
 	unsigned seen = 0;
