@@ -541,6 +541,20 @@ static void step_mount_directory(struct scene *scene, int i)
 		scene->label[0] = '\0';
 }
 
+/* The permissions of what is mounted are taken where it comes from. */
+static void step_chmod_mounted(struct scene *scene, int i)
+{
+	if (i == 0) {
+		make_record("other dir", "label99999");
+		MUST(mount("other dir", W, NULL, MS_BIND, NULL), W);
+		MUST(seteuid(NOBODY), "seteuid");
+	}
+	MUST(seteuid(0), "seteuid");
+	MUST(chmod("other dir", i % 2 ? 0700 : 0755), "other dir");
+	MUST(seteuid(NOBODY), "seteuid");
+	snprintf(scene->label, sizeof scene->label, i % 2 ? "" : "label99999");
+}
+
 static void step_mount_data(struct scene *scene, int i)
 {
 	if (i == 0) {
@@ -621,6 +635,7 @@ static struct change {
 	{ "a directory behind a link on the way is swapped", step_swap_behind_link, BY_ANYBODY },
 	{ "a file is mounted over a record", step_mount_record, WITH_MOUNTS },
 	{ "a directory is mounted over that of a record", step_mount_directory, WITH_MOUNTS },
+	{ "permissions of a mounted directory are taken and given", step_chmod_mounted, WITH_MOUNTS },
 	{ "a directory is mounted over the data directory", step_mount_data, WITH_MOUNTS },
 	{ "a file system is mounted over the data directory", step_mount_empty, WITH_MOUNTS },
 	{ "permissions are taken and given", step_chmod, BY_NOBODY },
@@ -671,6 +686,8 @@ static void test_change(void **state)
 		}
 	}
 	MUST(seteuid(user), "seteuid");
+	if (change->as == WITH_MOUNTS)
+		umount2(W, MNT_DETACH); /* if it still is one */
 	scene_end(&scene);
 }
 

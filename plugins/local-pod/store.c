@@ -580,8 +580,7 @@ static int refresh_entry(struct store *store, struct entry *entry)
 			return rc;
 	}
 	entry->unlikely = link;
-	/* Another file system may not tell its changes. */
-	entry->settled = entry->read && watched && !link && entry->version.dev == store->version.dev;
+	entry->settled = entry->read && watched && !link;
 	if (watched && !entry->settled)
 		forget_watch(store, entry);
 	return 0;

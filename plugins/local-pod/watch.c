@@ -168,6 +168,44 @@ static int walk_on(struct watch *watch, struct walk *walk)
 	return rc < 0 ? rc : follow_link(watch, walk, parent_len);
 }
 
+/* Writes a path of mountinfo, in which blanks are octal, as it is; in place. */
+static void decode_octal(char *path)
+{
+	char *to = path;
+
+	for (const char *p = path; *p; to++) {
+		if (p[0] == '\\' && p[1] && p[2] && p[3]) {
+			*to = (char)((p[1] & 3) << 6 | (p[2] & 7) << 3 | (p[3] & 7));
+			p += 4;
+		} else {
+			*to = *p++;
+		}
+	}
+	*to = '\0';
+}
+
+/* Whether something is mounted below the directory: its permissions would be told where it
+ * comes from, and it may be a file system that tells nothing. */
+static bool has_mounts(const struct watch *watch)
+{
+	FILE *file = fopen("/proc/self/mountinfo", "re");
+	char *line = NULL, *path;
+	size_t size = 0;
+	bool found = !file;
+
+	while (!found && getline(&line, &size, file) > 0) {
+		if (sscanf(line, "%*s %*s %*s %*s %ms", &path) != 1)
+			continue;
+		decode_octal(path);
+		found = strncmp(path, watch->file, watch->len) == 0;
+		free(path);
+	}
+	free(line);
+	if (file)
+		fclose(file);
+	return found;
+}
+
 /* Adds the directory at the end, and keeps which one it is. */
 static int add_directory(struct watch *watch)
 {
@@ -205,7 +243,9 @@ static int walk_all(struct watch *watch)
 	watch->file[walk.len + 1] = '\0';
 	watch->len = walk.len + 1;
 	rc = add_directory(watch);
-	return rc < 0 ? rc : tells_changes(watch->file, false) ? 0 : -EOPNOTSUPP;
+	if (rc < 0)
+		return rc;
+	return tells_changes(watch->file, false) && !has_mounts(watch) ? 0 : -EOPNOTSUPP;
 }
 
 int watch_way(struct watch *watch)
@@ -242,6 +282,19 @@ static size_t n_files_max(void)
 	return n / 2;
 }
 
+/* Whether all users are those of the machine, so that its files can be ours. */
+static bool has_all_users(void)
+{
+	FILE *file = fopen("/proc/self/uid_map", "re");
+	unsigned long inside = 1, outside = 1, n = 0;
+
+	if (file && fscanf(file, "%lu %lu %lu", &inside, &outside, &n) != 3)
+		n = 0;
+	if (file)
+		fclose(file);
+	return inside == 0 && outside == 0 && n == UINT32_MAX;
+}
+
 /* Whether permissions to search do not count. */
 static bool may_search_anything(void)
 {
@@ -249,7 +302,7 @@ static bool may_search_anything(void)
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
 	const uint32_t enough = 1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH;
 
-	return syscall(SYS_capget, &header, data) == 0 && data[0].effective & enough;
+	return syscall(SYS_capget, &header, data) == 0 && data[0].effective & enough && has_all_users();
 }
 
 static int follow_fd(struct watch *watch, int fd, uint32_t events)

@@ -26,7 +26,7 @@ struct watch_visitor {
 };
 
 /* Watches a directory and the way there; only what is changed later is told. path: absolute,
- * borrowed. A negative errno: -EOPNOTSUPP where a file system does not tell all changes. */
+ * borrowed. A negative errno: -EOPNOTSUPP where not all changes would be told. */
 int watch_open(const char *path, struct watch **watchp);
 
 /* Waits for the kernel to finish with it, tens of milliseconds. */
