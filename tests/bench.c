@@ -332,7 +332,7 @@ static void spawn_both(struct bench *bench)
 /* So often that everything is watched that is going to be. */
 static void settle(struct bench *bench)
 {
-	for (int i = 0; i < 24; i++)
+	for (int i = 0; i < 12; i++)
 		ask_line(bench, LIST(10000));
 }
 

@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -80,8 +81,8 @@ def record_times(data_dir, n):
     fresh = Batch(data_dir)
     first = fresh.list(n)
     worker = json.loads(fresh.ask({"op": "list_workers", "limit": 1})[0])["items"][0]["worker_id"]
-    # Until all that is to be watched is: a thousand records a request, once that pays.
-    for _ in range(8 + n // 1000 + 4096 // n):
+    # Until all that is to be watched is: an eighth and more of the records a request, once that pays.
+    for _ in range(12 + 4096 // n):
         fresh.list(n)
     again = median(lambda: fresh.list(n))
     look_up = median(lambda: fresh.look_up("local-worker-runtime", worker), 1000)
@@ -176,6 +177,7 @@ def draw(scratch, times, rates):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("growth: terminated"))
     times = {}
     with tempfile.TemporaryDirectory(prefix="berth-bench-") as scratch:
         n_written = 0

@@ -31,13 +31,13 @@
 #include "watch.h"
 
 enum {
-	DIGEST_LEN = 16,       /* hex digits at the end of a worker id */
-	N_WATCHES_A_TURN = 1000,
-	N_HELPERS = 3,         /* threads that read ahead, where there are processors */
-	N_AHEAD_MIN = 500,     /* records that they are worth it for */
-	PIECE = 32,            /* records that one reads at a time */
-	N_LOOKS = 4096,        /* cost about as much as to end a watch */
-	N_LOOKS_MAX = 1 << 20, /* before what has failed is tried again */
+	DIGEST_LEN = 16,         /* hex digits at the end of a worker id */
+	N_WATCHES_A_TURN = 1000, /* and an eighth of all */
+	N_HELPERS = 3,           /* threads that read ahead, where there are processors */
+	N_AHEAD_MIN = 500,       /* records that they are worth it for */
+	PIECE = 32,              /* records that one reads at a time */
+	N_LOOKS = 4096,          /* cost about as much as to end a watch */
+	N_LOOKS_MAX = 1 << 20,   /* before what has failed is tried again */
 };
 
 static const char record_file[] = "/metadata.json";
@@ -90,7 +90,7 @@ struct store {
 	/* Of the request. */
 	struct timespec now;
 	int fd; /* of the directory; -1 until it is needed */
-	unsigned n_watches_left;
+	size_t n_watches_left;
 	struct reader readers[1 + N_HELPERS]; /* the first is ours, the others of the crew */
 };
 
@@ -454,7 +454,7 @@ static int begin(struct store *store)
 {
 	store->now = version_clock();
 	store->fd = -1;
-	store->n_watches_left = N_WATCHES_A_TURN;
+	store->n_watches_left = N_WATCHES_A_TURN + store->n_entries / 8;
 	if (store->changes == CHANGES_UNKNOWN)
 		drop_entries(store);
 	if (store->watch)
