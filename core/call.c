@@ -394,6 +394,8 @@ static int sink_diagnostic(struct berth_call *base, const struct berth_diagnosti
 	struct call *call = (struct call *)base;
 	struct error why;
 
+	if (!pushed)
+		return refuse(call, "a diagnostic that is NULL");
 	if (!diagnostics_push(call->diagnostics, pushed, &why))
 		refuse(call, "%s", why.text);
 	return 0;

@@ -209,6 +209,7 @@ static const struct row {
 	{ "diagnostics of size 0 cost the host", "host diagnostics size0", HOSTS, "first last | " FAILED },
 	{ "diagnostics of size 0 cost the connect point", "connect_point diagnostics size0", POINTS,
 	  "first last | " FAILED },
+	{ "a diagnostic that is NULL is dropped", "push null -", STOP, "accepted | " FAILED },
 	{ "a diagnostic of size 0 is dropped", "diagnostic size 0", WORKERS,
 	  "first spoiled last | good:warning(2) " FAILED },
 	{ "a diagnostic with an empty code is dropped", "diagnostic code empty", WORKERS,
