@@ -65,11 +65,17 @@ static void put(const char *line, size_t len)
 		return;
 }
 
-static void make_plain(char *text, size_t len)
+/* Some terminals obey the control characters behind ASCII, too. */
+static void make_plain(char *text)
 {
-	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-			text[i] = '?';
+	uint32_t code = 0;
+
+	text_make_utf8(text);
+	for (size_t n = 0, left = strlen(text); left > 0; text += n, left -= n) {
+		n = utf8_decode(text, left, &code);
+		if (unicode_is_control(code))
+			memset(text, '?', n);
+	}
 }
 
 void log_open_json(struct buffer *line, int level)
@@ -87,8 +93,8 @@ void log_put(const struct buffer *line)
 		put(line->data, line->len);
 }
 
-/* text has no control characters. */
-static void put_json(int level, const char *name, char *text)
+/* text is plain. */
+static void put_json(int level, const char *name, const char *text)
 {
 	struct buffer line = { 0 };
 
@@ -98,7 +104,6 @@ static void put_json(int level, const char *name, char *text)
 		json_write_string(&line, berth_text(name));
 	}
 	buffer_append_string(&line, ",\"message\":");
-	text_make_utf8(text);
 	json_write_string(&line, berth_text(text));
 	buffer_append_string(&line, "}\n");
 	log_put(&line);
@@ -129,9 +134,9 @@ void log_write_va(int level, const char *name, const char *format, va_list args)
 	n = vsnprintf(line + len, sizeof line - len - 1, format, args);
 	if (n > 0)
 		len += (size_t)n < sizeof line - len - 1 ? (size_t)n : sizeof line - len - 2;
-	make_plain(line, len);
+	line[len] = '\0';
+	make_plain(line);
 	if (as_json) {
-		line[len] = '\0';
 		put_json(level, name, line);
 		return;
 	}

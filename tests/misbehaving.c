@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "core/cleanup.h"
+#include "core/log.h"
 #include "tests/support.h"
 
 static struct host host;
@@ -474,25 +475,68 @@ static void test_bad_runtime_from_open(void **state)
 	}
 }
 
-/* The text given to fail is for whoever keeps the host. */
-static void test_reason_in_the_log(void **state)
+/* What a function writes on standard error. */
+static const char *log_of(void (*function)(void))
 {
+	static char text[4096];
 	FILE *file = tmpfile();
 	int saved = dup(STDERR_FILENO);
-	char text[4096] = "";
 
-	(void)state;
 	assert_non_null(file);
 	dup2(fileno(file), STDERR_FILENO);
-	violate("return list_workers -5");
-	check(WORKERS, "first spoiled last | " FAILED);
+	function();
 	dup2(saved, STDERR_FILENO);
 	close(saved);
 	rewind(file);
-	assert_true(fread(text, 1, sizeof text - 1, file) > 0);
+	text[fread(text, 1, sizeof text - 1, file)] = '\0';
 	fclose(file);
+	return text;
+}
+
+static void fail_to_list(void)
+{
+	violate("return list_workers -5");
+	check(WORKERS, "first spoiled last | " FAILED);
+}
+
+/* The text given to fail is for whoever keeps the host. */
+static void test_reason_in_the_log(void **state)
+{
+	const char *text = log_of(fail_to_list);
+
+	(void)state;
 	assert_non_null(strstr(text, SECRET));
 	assert_non_null(strstr(text, "misbehaving"));
+}
+
+static void log_controls(void)
+{
+	log_write(BERTH_LOG_ERROR, "x", "%s", "a\033[2J\177\n\302\233" "31mb\302\240\377\342\202");
+}
+
+/* U+009B begins what \033[ begins; U+00A0 is a letter like others. */
+static void test_log_drives_no_terminal(void **state)
+{
+	(void)state;
+	assert_string_equal(log_of(log_controls), "berth: x: a?[2J????31mb\302\240???\n");
+}
+
+static void log_much(void)
+{
+	char text[3000];
+
+	memset(text, 'a', sizeof text - 1);
+	text[sizeof text - 1] = '\0';
+	log_write(BERTH_LOG_ERROR, text, "%s", text);
+}
+
+static void test_log_lines_are_cut(void **state)
+{
+	const char *text = log_of(log_much);
+
+	(void)state;
+	assert_int_equal(strlen(text), 1023);
+	assert_int_equal(strcspn(text, "\n"), 1022);
 }
 
 /* Texts that are as long as may be, and what is lost of an older struct. */
@@ -631,6 +675,8 @@ int main(void)
 		TEST(test_values),
 		TEST(test_more_than_the_limit),
 		TEST(test_reason_in_the_log),
+		TEST(test_log_drives_no_terminal),
+		TEST(test_log_lines_are_cut),
 		TEST(test_others_still_serve),
 		TEST(test_nothing_violated),
 	};
