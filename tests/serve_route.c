@@ -190,6 +190,8 @@ static void only_names_that_are_ours_are_answered_to(void **state)
 		if (origins_allow_host(&rules, "192.0.2.7", berth_text(rows[i].host)) != rows[i].fine)
 			fail_msg("Host: %s", rows[i].host);
 	assert_false(origins_allow_host(&rules, "", berth_text("192.0.2.7")));
+	/* Nothing is read of what has no bytes. */
+	assert_false(origins_allow_host(&rules, NULL, (struct berth_text){ "]", 0 }));
 	assert_true(origins_allow_origin(&rules, false, berth_text("localhost:80"), berth_text("http://localhost:80")));
 	assert_true(origins_allow_origin(&rules, true, berth_text("localhost"), berth_text("https://LOCALHOST")));
 	assert_true(origins_allow_origin(&rules, true, berth_text("localhost"), berth_text("https://app.example")));

@@ -21,7 +21,7 @@ static struct berth_text host_name(struct berth_text host)
 	const char *from = host.len > 0 && *host.ptr == '[' ? memchr(host.ptr, ']', host.len) : host.ptr;
 	const char *colon = from ? memchr(from, ':', (size_t)(end - from)) : NULL;
 
-	if (!from || (*from == ']' && from + 1 != (colon ? colon : end)))
+	if (!from || from == end || (*from == ']' && from + 1 != (colon ? colon : end)))
 		return (struct berth_text){ NULL, 0 };
 	for (const char *p = colon ? colon + 1 : end; p < end; p++)
 		if (*p < '0' || *p > '9')
