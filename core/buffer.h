@@ -24,7 +24,7 @@ bool buffer_grow(struct buffer *buffer, size_t n);
 /* Frees the memory and makes the buffer empty. */
 void buffer_fini(struct buffer *buffer);
 
-/* Room for n bytes at the end, which buffer->len does not count yet; or NULL. */
+/* Room for n bytes, of which there is one at least, at the end, which buffer->len does not count yet; or NULL. */
 static inline char *buffer_reserve(struct buffer *buffer, size_t n)
 {
 	if (buffer->size - buffer->len < n && !buffer_grow(buffer, n))
@@ -34,9 +34,9 @@ static inline char *buffer_reserve(struct buffer *buffer, size_t n)
 
 static inline void buffer_append(struct buffer *buffer, const void *data, size_t len)
 {
-	char *end = buffer_reserve(buffer, len);
+	char *end = len > 0 ? buffer_reserve(buffer, len) : NULL;
 
-	if (end && len > 0) {
+	if (end) {
 		memcpy(end, data, len);
 		buffer->len += len;
 	}

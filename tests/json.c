@@ -343,6 +343,23 @@ static void times_have_the_digits_that_they_need(void **state)
 	}
 }
 
+/* Nothing may come as NULL, and no pointer be made from that. */
+static void nothing_may_be_null(void **state)
+{
+	struct buffer out = { 0 };
+	struct json_reader r;
+
+	(void)state;
+	json_open(&r, NULL, 0);
+	assert_false(json_skip(&r));
+	assert_int_equal(json_offset(&r), 0);
+	buffer_append(&out, NULL, 0);
+	assert_int_equal(out.len, 0);
+	assert_true(json_write_string(&out, (struct berth_text){ NULL, 0 }));
+	assert_int_equal(out.len, 2);
+	buffer_fini(&out);
+}
+
 /* Mutated texts: what the strict reader takes, a general library must take too. */
 static void what_is_read_is_json(void **state)
 {
@@ -383,6 +400,7 @@ int main(void)
 		cmocka_unit_test(only_what_must_be_is_escaped),
 		cmocka_unit_test(text_that_is_not_utf8_is_not_written),
 		cmocka_unit_test(times_have_the_digits_that_they_need),
+		cmocka_unit_test(nothing_may_be_null),
 		cmocka_unit_test(what_is_read_is_json),
 	};
 

@@ -245,12 +245,12 @@ int route_read_query(enum route route, struct berth_text query, uint64_t limit_m
 		{ "cursor", ROUTE_TAKES_CURSOR },
 		{ "follow", ROUTE_TAKES_FOLLOW },
 	};
-	const char *p = query.ptr, *end = query.ptr + query.len;
+	const char *p = query.ptr ? query.ptr : "", *end = p + query.len;
 	unsigned seen = 0;
 	int rc = 0;
 
 	request->limit = limit_max;
-	while (p && p < end && rc == 0) {
+	while (p < end && rc == 0) {
 		const char *ampersand = memchr(p, '&', (size_t)(end - p)), *stop = ampersand ? ampersand : end;
 		const char *equals = memchr(p, '=', (size_t)(stop - p));
 		struct berth_text name = { p, (size_t)((equals ? equals : stop) - p) };

@@ -61,6 +61,9 @@ struct json_reader {
 
 static inline void json_open(struct json_reader *r, const char *text, size_t len)
 {
+	/* Nothing at all may come as NULL, which no pointer can be made from. */
+	if (!text)
+		text = "";
 	*r = (struct json_reader){ .text = text, .p = text, .end = text + len };
 }
 
