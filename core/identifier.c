@@ -97,12 +97,9 @@ static bool digest_hex(struct berth_text value, char hex[DIGEST_HEX_LEN])
 
 /* ---- Body */
 
+/* It begins with none, see write_body. */
 static struct berth_text strip_dashes(struct berth_text body)
 {
-	while (body.len > 0 && body.ptr[0] == '-') {
-		body.ptr++;
-		body.len--;
-	}
 	while (body.len > 0 && body.ptr[body.len - 1] == '-')
 		body.len--;
 	return body;
