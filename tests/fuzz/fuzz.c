@@ -17,8 +17,11 @@
 #include "core/batch.h"
 #include "core/cleanup.h"
 #include "core/dropin.h"
+#include "core/identifier.h"
 #include "core/inventory.h"
+#include "core/table.h"
 #include "core/text.h"
+#include "core/wire.h"
 
 void fuzz_wrong(const char *format, ...)
 {
@@ -345,6 +348,75 @@ struct berth_text fuzz_ask(struct registry *registry, struct berth_text line)
 	FUZZ_CHECK(!answer.failed);
 	fuzz_check_answer((struct berth_text){ answer.data, answer.len });
 	return (struct berth_text){ answer.data, answer.len };
+}
+
+/* ---- All that can be asked ---- */
+
+#define OF_ONLY "\"runtime_id\":\"only\""
+
+static const struct {
+	const char *line;
+	enum table_kind kind;
+	int limit;
+} requests[] = {
+	{ "{\"op\":\"list_runtimes\",\"limit\":1}", TABLE_RUNTIMES, 1 },
+	{ "{\"op\":\"list_hosts\",\"limit\":2}", TABLE_HOSTS, 2 },
+	{ "{\"op\":\"list_workers\",\"limit\":3}", TABLE_WORKERS, 3 },
+	{ "{\"op\":\"list_workers\",\"limit\":3,\"after\":\"only/first\"}", TABLE_WORKERS, 3 },
+	{ "{\"op\":\"list_workers_for_host\",\"host_id\":\"only\",\"limit\":3}", TABLE_WORKERS, 3 },
+	{ "{\"op\":\"worker\"," OF_ONLY ",\"worker_id\":\"first\"}", TABLE_WORKER, 0 },
+	{ "{\"op\":\"spawn_worker\"," OF_ONLY ",\"request\":{\"intent\":{\"kind\":\"workspace_companion\"},\"acceptance\":"
+	  "{\"kind\":\"socket_ready\"}}}", TABLE_SPAWN, 0 },
+	{ "{\"op\":\"stop_worker\"," OF_ONLY ",\"request\":{\"worker_id\":\"first\",\"mode\":\"force\"}}", TABLE_STATE, 0 },
+	{ "{\"op\":\"send_input\"," OF_ONLY ",\"worker_id\":\"first\",\"request\":{\"content\":\"\"}}", TABLE_STATE, 0 },
+	{ "{\"op\":\"transcript\"," OF_ONLY ",\"worker_id\":\"first\",\"limit\":2}", TABLE_TRANSCRIPT, 2 },
+	{ "{\"op\":\"connect_points\"," OF_ONLY ",\"worker_id\":\"first\"}", TABLE_CONNECT_POINTS, INT32_MAX },
+	{ "{\"op\":\"read_events\"," OF_ONLY ",\"limit\":2}", TABLE_EVENTS, 2 },
+	{ "{\"op\":\"hello\",\"protocol\":1}", TABLE_RUNTIMES, INT32_MAX },
+};
+
+/* Every member of that name below json. */
+static void check_members(const cJSON *json)
+{
+	const cJSON *member;
+
+	cJSON_ArrayForEach(member, json) {
+		const char *name = member->string ? member->string : "", *text = cJSON_GetStringValue(member);
+
+		if (strcmp(name, "diagnostics") == 0)
+			FUZZ_CHECK(cJSON_IsArray(member) && cJSON_GetArraySize(member) <= BERTH_DIAGNOSTICS_MAX);
+		if (text && (strcmp(name, "runtime_id") == 0 || strcmp(name, "worker_id") == 0 || strcmp(name, "host_id") == 0))
+			FUZZ_CHECK(identifier_valid(berth_text(text)));
+		if (text && (strcmp(name, "cursor") == 0 || strcmp(name, "next_cursor") == 0))
+			FUZZ_CHECK(wire_cursor_valid(berth_text(text)));
+		check_members(member);
+	}
+}
+
+static void judge(struct berth_text text, enum table_kind kind, int limit)
+{
+	cJSON *json = cJSON_ParseWithLength(text.ptr, text.len);
+	struct buffer table = { 0 };
+
+	FUZZ_CHECK(json);
+	FUZZ_CHECK(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(json, "items")) <= limit);
+	check_members(json);
+	cJSON_Delete(json);
+	for (size_t columns = 20; columns <= 140; columns += 60) {
+		buffer_cut(&table, 0);
+		table_write(&table, kind, text, columns);
+		fuzz_check_plain((struct berth_text){ table.data, table.len }, "\n");
+	}
+	buffer_cut(&table, 0);
+	table_write_error(&table, text);
+	fuzz_check_plain((struct berth_text){ table.data, table.len }, "\n");
+	buffer_fini(&table);
+}
+
+void fuzz_ask_everything(struct registry *registry)
+{
+	for (size_t i = 0; i < sizeof requests / sizeof *requests; i++)
+		judge(fuzz_ask(registry, berth_text(requests[i].line)), requests[i].kind, requests[i].limit);
 }
 
 /* ---- Files ---- */

@@ -75,6 +75,10 @@ void fuzz_add_instance(struct registry *registry, const char *adapter, const cha
  * It has been looked at with fuzz_check_answer. */
 struct berth_text fuzz_ask(struct registry *registry, struct berth_text line);
 
+/* Asks a runtime that is called only for everything, of its workers for first, and looks at
+ * the answers, their limits, and the tables that are made of them. */
+void fuzz_ask_everything(struct registry *registry);
+
 /* ---- Files ---- */
 
 /* A directory for this process, removed with all that is in it when it ends. */
