@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/* Tables to the letter, for terminals of several widths. */
+#include "config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <locale.h>
+
+#include "core/table.h"
+#include "core/text.h"
+
+#define WORKERS                                                                                                      \
+	"{\"items\":[{\"runtime_id\":\"a\",\"worker_id\":\"w-1\",\"state\":\"running\",\"role\":\"coder\","          \
+	"\"label\":\"A long label that has to give way\"},{\"runtime_id\":\"a\",\"worker_id\":\"w-22\",\"state\":"   \
+	"\"stopped\",\"role\":null,\"label\":\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 wide \xe6\xbc\xa2\xe5\xad\x97\"}," \
+	"{\"runtime_id\":\"b\",\"worker_id\":\"w\",\"state\":\"x\",\"role\":\"r\",\"label\":\"tab\\there\\u001b[2J\\u202ex\"}]," \
+	"\"diagnostics\":[{\"code\":\"c\",\"severity\":\"warning\",\"message\":\"a message of several words that wraps\"}]}"
+
+static const struct {
+	const char *name;
+	enum table_kind kind;
+	size_t columns;
+	const char *answer, *expected;
+} rows[] = {
+	{ "an empty list says so", TABLE_WORKERS, 80, "{\"items\":[],\"diagnostics\":[]}", "no workers\n" },
+	{ "where there is room everything is whole, and what drives a terminal is escaped", TABLE_WORKERS, 80, WORKERS,
+	  "  WORKER  STATE    ROLE   LABEL\n"
+	  "a\n"
+	  "  w-1     running  coder  A long label that has to give way\n"
+	  "  w-22    stopped  -      \xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 wide \xe6\xbc\xa2\xe5\xad\x97\n"
+	  "b\n"
+	  "  w       x        r      tab\\there\\u{1b}[2J\\u{202e}x\n"
+	  "warning: c: a message of several words that wraps\n" },
+	{ "what may be cut is cut by its width", TABLE_WORKERS, 40, WORKERS,
+	  "  WORKER  STATE    ROLE   LABEL\n"
+	  "a\n"
+	  "  w-1     running  coder  A long label \xe2\x80\xa6\n"
+	  "  w-22    stopped  -      \xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 wide \xe6\xbc\xa2\xe5\xad\x97\n"
+	  "b\n"
+	  "  w       x        r      tab\\there\xe2\x80\xa6\n"
+	  "warning: c: a message of several words\n"
+	  "    that wraps\n" },
+	{ "where the whole ones fill the line the others have one of their own", TABLE_WORKERS, 24, WORKERS,
+	  "  WORKER  STATE\n"
+	  "      ROLE   LABEL\n"
+	  "a\n"
+	  "  w-1     running\n"
+	  "      coder  A long \xe2\x80\xa6\n"
+	  "  w-22    stopped\n"
+	  "      -      \xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 wi\xe2\x80\xa6\n"
+	  "b\n"
+	  "  w       x\n"
+	  "      r      tab\\the\xe2\x80\xa6\n"
+	  "warning: c: a message of\n"
+	  "    several words that\n"
+	  "    wraps\n" },
+	{ "one item has a line for each of its members that is there", TABLE_WORKER, 40,
+	  "{\"runtime_id\":\"a\",\"worker_id\":\"w\",\"host_id\":\"h\",\"label\":\"L\",\"role\":null,\"profile\":\"p\",\"state\":\"s\","
+	  "\"status\":\"t\",\"diagnostics\":[]}",
+	  "runtime   a\nworker    w\nhost      h\nlabel     L\nprofile   p\nstate     s\nstatus    t\n" },
+	{ "a transcript says where it goes on", TABLE_TRANSCRIPT, 40,
+	  "{\"state\":\"accepted\",\"items\":[{\"sequence\":1,\"role\":\"user\",\"content\":\"one\\ntwo\"}],\"total_items\":5,"
+	  "\"next_start\":1,\"diagnostics\":[]}",
+	  "SEQUENCE  ROLE  CONTENT\n1         user  one\\ntwo\n5 in all, more from --start 1\n" },
+	{ "equal notes are counted", TABLE_HOSTS, 80,
+	  "{\"items\":[],\"diagnostics\":[{\"code\":\"c\",\"severity\":\"info\",\"message\":\"m\"},{\"code\":\"c\",\"severity\":\"info\","
+	  "\"message\":\"m\"},{\"code\":\"d\",\"severity\":\"info\",\"message\":\"m\"}]}",
+	  "no hosts\ninfo: c: m (2 times)\ninfo: d: m\n" },
+};
+
+static void tables_are_laid_out(void **state)
+{
+	struct buffer out = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		buffer_cut(&out, 0);
+		table_write(&out, rows[i].kind, berth_text(rows[i].answer), rows[i].columns);
+		if (!text_is((struct berth_text){ out.data, out.len }, rows[i].expected))
+			fail_msg("%s:\n%.*s", rows[i].name, (int)out.len, out.data);
+	}
+	buffer_fini(&out);
+}
+
+static void members_are_found_by_their_paths(void **state)
+{
+	static const struct {
+		const char *object, *path, *found;
+	} paths[] = {
+		{ "{}", "a", NULL },
+		{ "[]", "a", NULL },
+		{ "", "a", NULL },
+		{ "{\"a\":null}", "a", NULL },
+		{ "{\"a\":1}", "a.b", NULL },
+		{ "{\"ab\":1}", "a", NULL },
+		{ "{\"b\":{\"a\":1}}", "a", NULL },
+		{ "{\"x\":[1],\"a\":{\"c\":2,\"b\":\"y\"}}", "a.b", "\"y\"" },
+		{ "{\"\\u0061\":[1, 2]}", "a", "[1, 2]" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+		struct berth_text found = table_find(berth_text(paths[i].object), paths[i].path);
+
+		if ((found.ptr != NULL) != (paths[i].found != NULL) || (found.ptr && !text_is(found, paths[i].found)))
+			fail_msg("%s in %s: %.*s", paths[i].path, paths[i].object, (int)found.len, found.ptr ? found.ptr : "");
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(tables_are_laid_out),
+		cmocka_unit_test(members_are_found_by_their_paths),
+	};
+
+	/* Else no character beyond ASCII has a width. */
+	if (!setlocale(LC_CTYPE, "C.UTF-8"))
+		return 77;
+	return cmocka_run_group_tests_name("tables", tests, NULL, NULL);
+}
