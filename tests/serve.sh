@@ -4,7 +4,7 @@
 # Most functions are called by check, and what a check is about stands on a line of its own.
 # shellcheck disable=SC2317,SC2181
 set -u
-: "${BERTH:?}" "${BERTH_ADAPTER_DIR:?}"
+: "${BERTH:?}" "${BERTH_ADAPTER_DIR:?}" "${ADMIN_CONF_DIR:?}"
 
 if ! command -v curl >/dev/null; then
 	echo "ok - berth serve # SKIP there is no curl"
@@ -398,6 +398,8 @@ ask /metrics
 	grep -q '^berth_http_request_duration_seconds_bucket{route="workers",le="+Inf"} [1-9]' "$body" &&
 	grep -q '^berth_adapter_state{adapter="embedded",state="active"} 1$' "$body" &&
 	grep -q '^berth_runtime_calls_total{runtime_id="embedded-worker-runtime",operation="spawn_worker"} [1-9]' "$body" &&
+	[ "$(grep '^berth_http_request_duration_seconds_count' "$body" | awk '{ n += $2 } END { print n }')" = \
+		"$(grep '^berth_http_requests_total' "$body" | awk '{ n += $2 } END { print n }')" ] &&
 	grep -q '^berth_runtime_call_failures_total{runtime_id="embedded-worker-runtime",operation="spawn_worker"} 0$' "$body"
 check $? "the metrics count requests, calls and states"
 ! grep -v '^#' "$body" | grep -qv '^[a-z_]*\({[a-z_]*="[^"]*"\(,[a-z_]*="[^"]*"\)*}\)\? [0-9.]*$'
@@ -427,8 +429,17 @@ kill -KILL "$pid"
 wait "$pid" 2>/dev/null
 [ -S "$socket" ]
 check $? "killed, it leaves its socket behind"
+# With an instance whose name wants to be more than that.
+name='odd"} 1
+n\ame'
+mkdir -p "$scratch/root$ADMIN_CONF_DIR/adapters.d"
+echo '{"adapter":"embedded"}' >"$scratch/root$ADMIN_CONF_DIR/adapters.d/$name.json"
 start --socket "$socket" && ask /healthz && [ "$status" = 200 ]
 check $? "which the next one replaces"
+ask /metrics
+grep -qxF 'berth_adapter_state{adapter="odd\"} 1\nn\\ame",state="active"} 1' "$body"
+check $? "the name of an instance is one label of the metrics"
+rm "$scratch/root$ADMIN_CONF_DIR/adapters.d/$name.json"
 rm "$socket"
 touch "$socket"
 kill -INT "$pid"

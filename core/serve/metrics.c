@@ -6,6 +6,11 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/text.h"
 
 /* Those that there are; the last is all others. */
 static const unsigned statuses[METRICS_STATUSES] = {
@@ -125,13 +130,33 @@ static void write_calls(const char *name, const char *help, const struct registr
 	}
 }
 
+/* What comes from the name of a file may be anything. */
+static void write_label(struct buffer *out, const char *text)
+{
+	CLEANUP_FREE char *name = strdup(text);
+
+	if (!name) {
+		out->failed = true;
+		return;
+	}
+	text_make_utf8(name);
+	for (const char *p = name; *p; p++) {
+		if (*p == '"' || *p == '\\' || *p == '\n')
+			buffer_append_char(out, '\\');
+		buffer_append_char(out, *p == '\n' ? 'n' : *p);
+	}
+}
+
 static void write_adapters(const struct inventory *inventory, struct buffer *out)
 {
 	head(out, "berth_adapter_state", "gauge", "1 for the state that a configured instance is in.");
 	for (size_t i = 0; i < inventory->n_entries; i++)
-		for (enum inventory_state state = STATE_ACTIVE; state < N_STATES; state++)
-			print(out, "berth_adapter_state{adapter=\"%s\",state=\"%s\"} %d\n", inventory->entries[i].dropin.name,
-			      inventory_state_name(state), inventory_state(&inventory->entries[i]) == state);
+		for (enum inventory_state state = STATE_ACTIVE; state < N_STATES; state++) {
+			buffer_append_string(out, "berth_adapter_state{adapter=\"");
+			write_label(out, inventory->entries[i].dropin.name);
+			print(out, "\",state=\"%s\"} %d\n", inventory_state_name(state),
+			      inventory_state(&inventory->entries[i]) == state);
+		}
 }
 
 void metrics_write(struct metrics *metrics, struct sets *sets, const struct set *set, struct buffer *out)
