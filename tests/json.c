@@ -360,6 +360,24 @@ static void nothing_may_be_null(void **state)
 	buffer_fini(&out);
 }
 
+/* A buffer that has failed takes no more, and says so until it is freed. */
+static void a_buffer_without_room_has_failed(void **state)
+{
+	struct buffer out = { 0 };
+
+	(void)state;
+	buffer_append_string(&out, "kept");
+	assert_null(buffer_reserve(&out, SIZE_MAX / 2));
+	assert_true(out.failed);
+	assert_int_equal(out.len, 4);
+	assert_null(buffer_reserve(&out, 4096));
+	assert_true(out.failed);
+	buffer_fini(&out);
+	assert_false(out.failed);
+	assert_non_null(buffer_reserve(&out, 1));
+	buffer_fini(&out);
+}
+
 /* Mutated texts: what the strict reader takes, a general library must take too. */
 static void what_is_read_is_json(void **state)
 {
@@ -401,6 +419,7 @@ int main(void)
 		cmocka_unit_test(text_that_is_not_utf8_is_not_written),
 		cmocka_unit_test(times_have_the_digits_that_they_need),
 		cmocka_unit_test(nothing_may_be_null),
+		cmocka_unit_test(a_buffer_without_room_has_failed),
 		cmocka_unit_test(what_is_read_is_json),
 	};
 

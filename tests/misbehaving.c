@@ -509,6 +509,23 @@ static void test_reason_in_the_log(void **state)
 	assert_non_null(strstr(text, "misbehaving"));
 }
 
+/* Once for each call, and each that failed. */
+static void test_calls_are_counted(void **state)
+{
+	const struct instance *instance = host.inventory.registry.instances[0];
+	uint64_t n_calls = instance->n_calls[OPERATION_STOP_WORKER], n_failed = instance->n_failed[OPERATION_STOP_WORKER];
+
+	(void)state;
+	violate("");
+	check(STOP, "accepted |");
+	assert_int_equal(instance->n_calls[OPERATION_STOP_WORKER], n_calls + 1);
+	assert_int_equal(instance->n_failed[OPERATION_STOP_WORKER], n_failed);
+	violate("return stop_worker -5");
+	check(STOP, "rejected | " FAILED);
+	assert_int_equal(instance->n_calls[OPERATION_STOP_WORKER], n_calls + 2);
+	assert_int_equal(instance->n_failed[OPERATION_STOP_WORKER], n_failed + 1);
+}
+
 static void log_controls(void)
 {
 	log_write(BERTH_LOG_ERROR, "x", "%s", "a\033[2J\177\n\302\233" "31mb\302\240\377\342\202");
@@ -675,6 +692,7 @@ int main(void)
 		TEST(test_values),
 		TEST(test_more_than_the_limit),
 		TEST(test_reason_in_the_log),
+		TEST(test_calls_are_counted),
 		TEST(test_log_drives_no_terminal),
 		TEST(test_log_lines_are_cut),
 		TEST(test_others_still_serve),

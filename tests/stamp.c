@@ -550,17 +550,36 @@ static const struct {
 	uint32_t property[4];
 } property_note = { 4, 16, 5, "GNU", { 0xc0000002, 4, 3, 0 } };
 
-static void property_segment(struct image *image)
+/* The second of two begins at the next 8 bytes. */
+static const struct {
+	uint32_t namesz, descsz, type;
+	char owner[4];
+	uint32_t property, padding;
+	uint32_t second[8];
+} property_notes = { 4, 4, 5, "GNU", 0, UINT32_MAX, { 4, 16, 5, 0, 0, 0, 0, 0 } };
+
+/* A segment of notes of 8-byte alignment before the one with the stamp. */
+static void put_properties(struct image *image, const void *notes, size_t size)
 {
 	image->headers[1] = image->headers[0];
-	image->headers[0] = (ElfW(Phdr)){ .p_type = PT_NOTE, .p_align = 8, .p_filesz = sizeof property_note };
+	image->headers[0] = (ElfW(Phdr)){ .p_type = PT_NOTE, .p_align = 8, .p_filesz = size };
 	image->elf.e_phnum = 2;
 	image->headers[0].p_offset = NOTES + sizeof image->head + (image->text_len + 3) / 4 * 4;
 	image->headers[1].p_filesz = sizeof image->head + (image->text_len + 3) / 4 * 4;
 	image->head.descsz = (uint32_t)(sizeof image->head - 20 + image->text_len);
 	image->keep_sizes = true;
-	image->after = &property_note;
-	image->after_len = sizeof property_note;
+	image->after = notes;
+	image->after_len = size;
+}
+
+static void property_segment(struct image *image)
+{
+	put_properties(image, &property_note, sizeof property_note);
+}
+
+static void two_properties(struct image *image)
+{
+	put_properties(image, &property_notes, sizeof property_notes);
 }
 
 static const struct {
@@ -653,6 +672,7 @@ static const struct row {
 	{ "a stamp under 128 program headers is read", last_of_128_headers, FAILURE_NONE, 0 },
 	{ "a stamp between other notes is read", between_other_notes, FAILURE_NONE, 0 },
 	{ "a property note of 8-byte alignment is no obstacle", property_segment, FAILURE_NONE, 0 },
+	{ "nor are two of them, with bytes between that are none of theirs", two_properties, FAILURE_NONE, 0 },
 	{ "a plain stamp is read", keep_as_it_is, FAILURE_NONE, 0 },
 };
 
