@@ -473,6 +473,11 @@ static void id_of_65(struct image *image)
 	SET_TEXT(image, A16 A16 A16 A16 "a\0" "1\0");
 }
 
+static void version_with_delete(struct image *image)
+{
+	SET_TEXT(image, "hand-made\0" "1\1772\0");
+}
+
 static void version_of_two_lines(struct image *image)
 {
 	SET_TEXT(image, "hand-made\0" "1\n2\0");
@@ -656,6 +661,7 @@ static const struct row {
 	{ "an id that is a path", path_as_id, FAILURE_STAMP_INVALID, 0 },
 	{ "an id with an underscore", underscore_id, FAILURE_STAMP_INVALID, 0 },
 	{ "an id of 65 characters", id_of_65, FAILURE_STAMP_INVALID, 0 },
+	{ "a version with the character DEL", version_with_delete, FAILURE_STAMP_INVALID, 0 },
 	{ "a version of two lines", version_of_two_lines, FAILURE_STAMP_INVALID, 0 },
 	{ "a version that is no UTF-8", bytes_as_version, FAILURE_STAMP_INVALID, 0 },
 	{ "an option without its help", option_cut_short, FAILURE_STAMP_INVALID, 0 },

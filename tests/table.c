@@ -86,6 +86,21 @@ static void tables_are_laid_out(void **state)
 	buffer_fini(&out);
 }
 
+/* Texts that stand alone, and errors. */
+static void texts_drive_no_terminal(void **state)
+{
+	struct buffer out = { 0 };
+
+	(void)state;
+	table_write_text(&out, berth_text("a\tb\033[2J\302\233\342\200\256\342\200\250\303\251"));
+	buffer_append_char(&out, '\n');
+	table_write_error(&out, berth_text("{\"error\":{\"kind\":\"bad_request\",\"message\":\"op: x\\ny\"}}"));
+	if (!text_is((struct berth_text){ out.data, out.len },
+		     "a\\tb\\u{1b}[2J\\u{9b}\\u{202e}\\u{2028}\303\251\nbad_request: op: x\\ny"))
+		fail_msg("%.*s", (int)out.len, out.data);
+	buffer_fini(&out);
+}
+
 static void members_are_found_by_their_paths(void **state)
 {
 	static const struct {
@@ -115,6 +130,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tables_are_laid_out),
+		cmocka_unit_test(texts_drive_no_terminal),
 		cmocka_unit_test(members_are_found_by_their_paths),
 	};
 
