@@ -79,10 +79,13 @@ static void point_pods(struct scene *scene, int i)
 
 	set_label(scene, i);
 	make_data(target, scene->label);
-	if (i == 1)
-		MUST(rename("data/pods", "data/old"), "data/pods");
 	snprintf(to, sizeof to, "../%s/pods", target);
-	relink(to, "data/pods");
+	relink(to, i == 1 ? "data/link" : "data/pods");
+	/* Where that cannot be done at once, nothing is expected in between. */
+	if (i == 1 && !exchange("data/link", "data/pods")) {
+		MUST(rename("data/pods", "data/old"), "data/pods");
+		MUST(rename("data/link", "data/pods"), "data/link");
+	}
 }
 
 static void link_over(struct scene *scene, int i)

@@ -14,6 +14,7 @@
 
 #include "core/cleanup.h"
 #include "core/log.h"
+#include "core/serve/library.h"
 #include "core/serve/server.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -56,7 +57,7 @@ int LLVMFuzzerInitialize(int *argcp, char ***argvp)
 	service.timeout_ns = 50000000;
 	service.max_connections = 64;
 	FUZZ_CHECK(executor_init(&service.executor) == 0);
-	if (server_start(&server, &service, &listeners, &options, &error) < 0)
+	if (library_load(&error) < 0 || server_start(&server, &service, &listeners, &options, &error) < 0)
 		fuzz_wrong("%s", error.text);
 	atexit(stop);
 	return 0;

@@ -75,6 +75,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (json)
 		check_worker(&record, json);
 	cJSON_Delete(json);
-	free(record.memory);
 	return 0;
 }
