@@ -15,7 +15,7 @@ scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-package-XXXXXX") || exit 1
 trap 'rm -rf "$scratch"' EXIT
 failed=0
 adapters="embedded local-pod remote-reserved"
-packages="berth berth-adapter-embedded berth-adapter-local-pod berth-adapter-process berth-adapter-remote-reserved
+packages="berth berth-adapter-embedded berth-adapter-incus berth-adapter-local-pod berth-adapter-process berth-adapter-remote-reserved
 	berth-adapter-tmux berth-dev berth-server"
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 unset MAKEFLAGS MFLAGS MAKELEVEL
@@ -136,6 +136,8 @@ sed 's/^/berth-dev /' >>"$scratch/expected" <<END
 ./usr/share/man/man7/berth-adapter.7.gz
 END
 cat >>"$scratch/expected" <<END
+berth-adapter-incus ./usr/lib/$triplet/berth/adapters/incus.so
+berth-adapter-incus ./usr/share/man/man7/berth-incus.7.gz
 berth-adapter-process ./usr/lib/$triplet/berth/adapters/process.so
 berth-adapter-process ./usr/share/man/man7/berth-process.7.gz
 berth-adapter-tmux ./usr/libexec/berth/berth-tmux
