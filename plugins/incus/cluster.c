@@ -27,6 +27,7 @@ static int error_of(long code, const char *text)
 		{ "already stopped", -EALREADY },
 		{ "is not running", -EALREADY },
 		{ "already exists", -EEXIST },
+		{ "file exists", -EEXIST },
 		{ "is busy running", -EBUSY },
 		{ "matching non-reusable operation", -EBUSY },
 		{ "no space left", -ENOSPC },

@@ -17,6 +17,7 @@
 enum {
 	READY_PAUSE_MS = 30,
 	JOIN_PAUSE_MS = 200,
+	JOIN_QUIET = 15, /* pauses without a change, after which nobody else is at it */
 };
 
 /* ---- What is sent ---- */
@@ -168,7 +169,8 @@ static int install(const struct cluster_call *call, const struct spawn *spawn, c
 
 	if (rc == 0)
 		rc = cluster_write_file(call, name, CLUSTER_HOME, "directory", 0700, berth_text(""));
-	if (rc == 0)
+	/* Two that make it at once may both look before. */
+	if (rc == 0 || rc == -EEXIST)
 		rc = cluster_write_file(call, name, CLUSTER_HOME "/command", "file", 0700, berth_text(command));
 	if (rc == 0)
 		rc = cluster_write_file(call, name, path, "file", 0755, berth_text(supervisor));
@@ -243,7 +245,7 @@ static int remove_container(const struct cluster_call *call, const char *name)
 }
 
 /* 1: it is made; 0: it is there, not yet made. */
-static int look(const struct cluster_call *call, const struct spawn *spawn, const char *name)
+static int look(const struct cluster_call *call, const struct spawn *spawn, const char *name, bool *runsp)
 {
 	char *path = cluster_path(name, "");
 	cJSON *json = NULL;
@@ -258,6 +260,7 @@ static int look(const struct cluster_call *call, const struct spawn *spawn, cons
 		rc = -EHOSTUNREACH; /* its member is down */
 	else
 		rc = strcmp(text_in(config, "user.berth.step"), "made") == 0;
+	*runsp = strcmp(text_in(json, "status"), "Running") == 0;
 	cJSON_Delete(json);
 	return rc;
 }
@@ -266,9 +269,10 @@ static int look(const struct cluster_call *call, const struct spawn *spawn, cons
 static void undo(const struct cluster_call *call, const struct spawn *spawn, const char *name)
 {
 	struct cluster_call last = *call;
+	bool runs;
 
 	last.persistent = true;
-	if (look(&last, spawn, name) != 0)
+	if (look(&last, spawn, name, &runs) != 0)
 		return;
 	cluster_set_state(&last, name, "stop", true, 0);
 	remove_container(&last, name);
@@ -282,11 +286,12 @@ void spawn_sweep(const struct cluster_call *call, const char *container, bool ru
 	remove_container(call, container);
 }
 
-static int finish_steps(const struct cluster_call *call, const struct spawn *spawn, const char *name, unsigned *stepsp)
+/* From the installation on; a container that runs has it. */
+static int finish_steps(const struct cluster_call *call, const struct spawn *spawn, const char *name, bool runs, unsigned *stepsp)
 {
 	const struct berth_services *services = call->call->services;
 	uint64_t end_ns = services->monotonic_ns(services) + spawn->timeout_ms * UINT64_C(1000000);
-	int rc = install(call, spawn, name);
+	int rc = runs ? 0 : install(call, spawn, name);
 
 	if (rc == 0) {
 		*stepsp |= 1U << SPAWN_INSTALLED;
@@ -324,20 +329,25 @@ static bool is_busy(const struct cluster_call *call, const char *name)
 	return busy;
 }
 
-/* Goes on with what somebody else has begun, who may be at it or be dead: only where the cluster is
- * not at work on it, since what is put into a container that is being made is overwritten. */
+/* Goes on with what somebody else has begun, who may be at it or be dead: only once nothing changes any
+ * more. What is put into a container that is being made is overwritten, and a supervisor that
+ * is put there while it starts would be read in halves. */
 static int join(const struct cluster_call *call, const struct spawn *spawn, const char *name, unsigned *stepsp)
 {
 	const struct timespec pause = { 0, JOIN_PAUSE_MS * 1000000L };
 	const struct berth_services *services = call->call->services;
 	uint64_t end_ns = services->monotonic_ns(services) + spawn->timeout_ms * UINT64_C(1000000);
+	bool ran = false, runs = false;
 
-	for (;;) {
-		int rc = is_busy(call, name) ? -EBUSY : look(call, spawn, name);
+	for (unsigned n_quiet = 0;; n_quiet++) {
+		int rc = is_busy(call, name) ? -EBUSY : look(call, spawn, name, &runs);
 
 		*stepsp = rc == 1 ? (1U << N_SPAWN_STEPS) - 1 : 1U << SPAWN_CREATED;
+		if (rc == -EBUSY || runs != ran)
+			n_quiet = 0;
+		ran = runs;
 		if (rc == 0)
-			rc = finish_steps(call, spawn, name, stepsp);
+			rc = n_quiet < JOIN_QUIET ? -EBUSY : finish_steps(call, spawn, name, runs, stepsp);
 		if (rc != -EBUSY)
 			return rc < 0 ? rc : 0;
 		if (services->monotonic_ns(services) >= end_ns)
@@ -360,7 +370,7 @@ int spawn_carry_out(const struct cluster_call *call, const struct spawn *spawn, 
 		return join(call, spawn, name, stepsp);
 	if (rc == 0) {
 		*stepsp |= 1U << SPAWN_CREATED;
-		rc = finish_steps(call, spawn, name, stepsp);
+		rc = finish_steps(call, spawn, name, false, stepsp);
 		if (rc == -EBUSY)
 			rc = join(call, spawn, name, stepsp);
 	}
