@@ -11,7 +11,7 @@
 
 #include "catalogue.h"
 #include "inline/utf8.h"
-#include "reason.h"
+#include "inline/reason.h"
 #include "sqlite_store.h"
 
 enum { READ_LIMIT = 256 };

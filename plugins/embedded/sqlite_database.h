@@ -4,7 +4,7 @@
 #ifndef BERTH_EMBEDDED_SQLITE_DATABASE_H
 #define BERTH_EMBEDDED_SQLITE_DATABASE_H
 
-#include "reason.h"
+#include "inline/reason.h"
 #include "sqlite_library.h"
 #include "store.h"
 #include "store_file.h"

@@ -8,7 +8,7 @@
 
 #include <sqlite3.h>
 
-#include "reason.h"
+#include "inline/reason.h"
 
 /* The functions that are used; each has a line below, too. */
 #define SQLITE_FUNCTIONS(DO) \

@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-#include "reason.h"
+#include "inline/reason.h"
 #include "store.h"
 
 #if HAVE_SQLITE3

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
-#include "reason.h"
+#include "inline/reason.h"
 
 struct store_file {
 	char *path, *log;  /* the database, and what is written ahead of it; absolute */

@@ -7,7 +7,7 @@
 #include <berth/adapter.h>
 #include <stdbool.h>
 
-#include "reason.h"
+#include "inline/reason.h"
 
 struct client;
 

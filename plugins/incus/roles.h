@@ -6,7 +6,7 @@
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 
-#include "reason.h"
+#include "inline/reason.h"
 
 /* Texts and lists belong to the roles; those that were left out are NULL. */
 struct role {

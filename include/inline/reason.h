@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Why something cannot be, on one line and with what to do. It may name paths, so it is
- * for the log and the inventory, never for an answer. */
-#ifndef BERTH_EMBEDDED_REASON_H
-#define BERTH_EMBEDDED_REASON_H
+/* Why something cannot be, on one line and with what to do. It may name paths and addresses,
+ * so it is for the log and the inventory, never for an answer. */
+#ifndef BERTH_INLINE_REASON_H
+#define BERTH_INLINE_REASON_H
 
 #include <stdarg.h>
 #include <stdio.h>
