@@ -300,10 +300,10 @@ static int sink_worker(struct berth_call *base, const struct berth_worker *pushe
 	return is_full(call) || (call->worker_id.ptr && call->n_items > 0);
 }
 
-/* Whether an answer says where to go on, if it is one that has to. */
-static bool has_next_cursor(const struct call *call, const struct berth_answer *answer)
+/* Whether an answer says where to go on: one that has to does, and none says nonsense. */
+static bool next_cursor_fits(const struct call *call, const struct berth_answer *answer)
 {
-	if (call->operation != OPERATION_READ_EVENTS || answer->state != BERTH_ACCEPTED)
+	if (call->operation != OPERATION_READ_EVENTS || (!answer->next_cursor.ptr && answer->state != BERTH_ACCEPTED))
 		return true;
 	return wire_cursor_valid(answer->next_cursor);
 }
@@ -320,7 +320,7 @@ static int sink_answer(struct berth_call *base, const struct berth_answer *pushe
 		return refuse(call, "a second answer");
 	if (!wire_state_name(answer.state))
 		return refuse(call, "answer: the state is none of BERTH_ACCEPTED, _UNSUPPORTED, _REJECTED");
-	if (!has_next_cursor(call, &answer))
+	if (!next_cursor_fits(call, &answer))
 		return refuse(call, "answer: next_cursor is missing or no cursor");
 	call->answer = answer;
 	call->answered = true;

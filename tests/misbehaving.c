@@ -148,6 +148,8 @@ static const struct row {
 	{ "a cursor with a NUL is none", "answer cursor nul", EVENTS, "rejected | " FAILED },
 	{ "a cursor that is not ASCII is none", "answer cursor byte", EVENTS, "rejected | " FAILED },
 	{ "a cursor of a byte too many is none", "answer cursor long_cursor", EVENTS, "rejected | " FAILED },
+	{ "a cursor of a rejection must be one, too", "answer rejected byte", EVENTS, "rejected | " FAILED },
+	{ "nor may it be longer there", "answer rejected long_cursor", EVENTS, "rejected | " FAILED },
 	{ "an event of id 0 is dropped", "event event_id 0", EVENTS, "accepted first last | " FAILED },
 	{ "an event whose worker_id is no identifier is dropped", "event worker_id slash", EVENTS,
 	  "accepted first last | " FAILED },
@@ -267,6 +269,8 @@ static const struct row {
 	{ "what a push returned is a fine end of a stop", "return stop_worker 1", STOP, "accepted |" },
 	{ "an answer of unsupported is an answer", "answer state 2", STOP, "unsupported |" },
 	{ "an answer of rejected is an answer", "answer state 3", STOP, "rejected |" },
+	{ "a rejection need not say where to go on", "answer rejected missing", EVENTS, "rejected first spoiled last |" },
+	{ "but may", "answer rejected cursor", EVENTS, "rejected first spoiled last |" },
 };
 
 /* ---- Summaries ---- */
