@@ -120,7 +120,7 @@ refused() {
 	text=$1
 	shift
 	timeout 20 "$BERTH" serve --adapter-dir "$BERTH_ADAPTER_DIR" --adapters remote-reserved "$@" 2>"$scratch/err" >/dev/null
-	[ $? = 3 ] && [ "$(grep -c '^berth: [^l]' "$scratch/err")" = 1 ] && grep -qF -e "$text" "$scratch/err"
+	[ $? = 3 ] && [ "$(grep -cvE '^berth: (listening|the limit of open files)' "$scratch/err")" = 1 ] && grep -qF -e "$text" "$scratch/err"
 }
 
 refused "give --socket"
