@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <openssl/evp.h>
@@ -182,17 +183,21 @@ static void exchange_names(const struct plugin *plugin)
 		;
 }
 
-/* The same with the contents of the one file. */
+/* The same with the contents of the one file, with moments of rest: without them hardly a reader finds it whole. */
 static void exchange_contents(const struct plugin *plugin)
 {
 	const struct contents *next = &plugin->wrong;
+	struct timespec rest = { 0 };
 	int fd;
 
 	if (chdir(plugin->dir) < 0)
 		return;
 	fd = open("runtime-a.so", O_WRONLY | O_CLOEXEC);
-	while (pwrite(fd, next->data, next->len, 0) == (ssize_t)next->len)
+	while (pwrite(fd, next->data, next->len, 0) == (ssize_t)next->len) {
 		next = next == &plugin->wrong ? &plugin->right : &plugin->wrong;
+		rest.tv_nsec = (rest.tv_nsec + 37000) % 500000;
+		nanosleep(&rest, NULL);
+	}
 }
 
 static pid_t start(void (*exchange)(const struct plugin *), const struct plugin *plugin)
@@ -203,7 +208,7 @@ static pid_t start(void (*exchange)(const struct plugin *), const struct plugin 
 	if (pid == 0) {
 		/* It must not outlive a test that fails. */
 		forget_handlers();
-		alarm(60);
+		alarm(300);
 		exchange(plugin);
 		_exit(1);
 	}
