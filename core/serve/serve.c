@@ -7,6 +7,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -35,7 +36,7 @@ enum {
 
 /* ---- Signals ---- */
 
-static volatile sig_atomic_t got_end, got_reload;
+static atomic_bool got_end, got_reload; /* set in whichever thread the signal falls on */
 static int wake_fd = -1;
 
 /* They are caught and not blocked, since what adapters start would inherit that. */
@@ -43,14 +44,16 @@ static void on_signal(int signal)
 {
 	const uint64_t one = 1;
 	int saved = errno;
+	ssize_t n;
 
 	if (signal == SIGHUP)
-		got_reload = 1;
+		got_reload = true;
 	else
-		got_end = 1;
+		got_end = true;
 	/* Where there is no room for one more, it is awake already. */
-	if (write(wake_fd, &one, sizeof one) < 0)
-		errno = saved;
+	n = write(wake_fd, &one, sizeof one);
+	(void)n;
+	errno = saved;
 }
 
 static int catch_signals(struct error *error)
@@ -171,8 +174,7 @@ static void serve_until_end(struct serve *serve)
 	log_write(BERTH_LOG_INFO, NULL, "serving");
 	while (!got_end) {
 		wait_for_signal();
-		if (got_reload) {
-			got_reload = 0;
+		if (atomic_exchange(&got_reload, false)) {
 			notify_reloading();
 			sets_reload(&serve->service.sets);
 			notify("READY=1");
