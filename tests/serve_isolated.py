@@ -61,8 +61,11 @@ class Isolated(Tests):
     def children(self):
         pids = []
         for task in os.listdir("/proc/%d/task" % self.service.process.pid):
-            with open("/proc/%d/task/%s/children" % (self.service.process.pid, task)) as file:
-                pids += map(int, file.read().split())
+            try:
+                with open("/proc/%d/task/%s/children" % (self.service.process.pid, task)) as file:
+                    pids += map(int, file.read().split())
+            except (FileNotFoundError, ProcessLookupError):
+                pass  # that thread has just ended
         return pids
 
     def quarantine(self):

@@ -8,6 +8,18 @@
 #include <signal.h>
 #include <time.h>
 
+/* Signals are for the thread that waits for them, which cannot take one just while it starts a process. They are let in
+ * again for the job, since what an adapter starts would inherit that they are not. */
+static void wait_for_job(struct executor *executor)
+{
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_cond_wait(&executor->wanted, &executor->lock);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 static void *work(void *data)
 {
 	struct executor *executor = data;
@@ -27,7 +39,7 @@ static void *work(void *data)
 		} else if (executor->ending) {
 			break;
 		} else {
-			pthread_cond_wait(&executor->wanted, &executor->lock);
+			wait_for_job(executor);
 		}
 	}
 	executor->n_ended++;
