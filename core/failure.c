@@ -46,8 +46,8 @@ int failure_set(struct failure *failure, enum failure_code code, const char *exp
 	va_start(args, found);
 	vsnprintf(result.found.text, sizeof result.found.text, found, args);
 	va_end(args);
-	text_make_utf8(result.expected);
-	text_make_utf8(result.found.text);
+	text_make_plain(result.expected);
+	text_make_plain(result.found.text);
 	*failure = result;
 	return code == FAILURE_NO_MEMORY ? -ENOMEM : -EINVAL;
 }

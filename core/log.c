@@ -65,19 +65,6 @@ static void put(const char *line, size_t len)
 		return;
 }
 
-/* Some terminals obey the control characters behind ASCII, too. */
-static void make_plain(char *text)
-{
-	uint32_t code = 0;
-
-	text_make_utf8(text);
-	for (size_t n = 0, left = strlen(text); left > 0; text += n, left -= n) {
-		n = utf8_decode(text, left, &code);
-		if (unicode_is_control(code))
-			memset(text, '?', n);
-	}
-}
-
 void log_open_json(struct buffer *line, int level)
 {
 	buffer_append_string(line, "{\"time\":");
@@ -135,7 +122,7 @@ void log_write_va(int level, const char *name, const char *format, va_list args)
 	if (n > 0)
 		len += (size_t)n < sizeof line - len - 1 ? (size_t)n : sizeof line - len - 2;
 	line[len] = '\0';
-	make_plain(line);
+	text_make_plain(line);
 	if (as_json) {
 		put_json(level, name, line);
 		return;

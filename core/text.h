@@ -33,6 +33,19 @@ static inline void text_make_utf8(char *string)
 	}
 }
 
+/* The same, and in the place of each byte of a control character: some terminals obey those behind ASCII, too. */
+static inline void text_make_plain(char *string)
+{
+	uint32_t code = 0;
+
+	text_make_utf8(string);
+	for (size_t n = 0, left = strlen(string); left > 0; string += n, left -= n) {
+		n = utf8_decode(string, left, &code);
+		if (unicode_is_control(code))
+			memset(string, '?', n);
+	}
+}
+
 static inline bool text_is(struct berth_text text, const char *string)
 {
 	return text_equal(text, berth_text(string));

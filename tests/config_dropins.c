@@ -487,6 +487,7 @@ static const struct host_row {
 	{ "an unknown key", "{\n 'loglevel': 'info'}", .found = "/berth.json:2:2: unknown key \"loglevel\"; did you mean "
 		"\"log_level\"?" },
 	{ "a key of a drop-in", "{'priority': 1}", .found = "/berth.json:1:2: unknown key" },
+	{ "a key with control characters", "{'a\\u001b\x7f\\u009bz': 1}", .found = "/berth.json:1:2: unknown key \"a????z\"" },
 	{ "a syntax error", "{", .found = "/berth.json:1:2: " },
 	{ "a syntax error in berth.d", "{}", "{", .found = "/berth.d/10.json:1:2: " },
 	{ "an error in berth.d, the others hold", "{'limit_items': 7}", "{", "{}", NULL, "limit_items", "7", "/berth.json:1:2",
