@@ -4,39 +4,15 @@
 # appended, announced in the ledger, and held by assertions. The check is shown to find
 # what it is for, in headers that break the promise one way each.
 # In the environment: CC, srcdir.
-# Some functions are called by check, which shellcheck does not see.
+# Some functions are called by try, which shellcheck does not see.
 # shellcheck disable=SC2317
 set -u
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 
 : "${CC:=cc}" "${srcdir:=.}"
-work=$(mktemp -d "${TMPDIR:-/tmp}/berth-abi-XXXXXX") || exit 1
-trap 'rm -rf "$work"' EXIT
 LC_ALL=C
 export LC_ALL
-failed=0
-n=0
-
-# check NAME COMMAND...: one line; what the command said follows where it failed.
-check()
-{
-	name=$1
-	shift
-	n=$((n + 1))
-	if "$@" >"$work/log" 2>&1; then
-		echo "ok $n - $name"
-	else
-		echo "not ok $n - $name"
-		sed 's/^/# /' "$work/log"
-		failed=1
-	fi
-}
-
-skip()
-{
-	n=$((n + 1))
-	echo "ok $n - $1 # SKIP $2"
-}
-
 has()
 {
 	command -v "$1" >/dev/null 2>&1
@@ -111,40 +87,39 @@ complaints()
 
 keeps_the_promise()
 {
-	complaints "$1" >"$work/complaints"
-	cat "$work/complaints"
-	[ ! -s "$work/complaints" ]
+	complaints "$1" >"$scratch/complaints"
+	cat "$scratch/complaints"
+	[ ! -s "$scratch/complaints" ]
 }
 
 # The assertions of every minor hold.
 compiles()
 {
 	# shellcheck disable=SC2086 # the compiler may be several words
-	$CC -std=c11 -Wall -Werror -I"$work" -I"$1/include" -I"$1" -c -o "$work/layout.o" "$1/tests/layout.c"
+	$CC -std=c11 -Wall -Werror -I"$scratch" -I"$1/include" -I"$1" -c -o "$scratch/layout.o" "$1/tests/layout.c"
 }
 
 # What libabigail makes of it, as comments; whatever it says, it decides nothing.
-explain()
+differences()
 {
 	record=$srcdir/tests/abi/$major.$(minors_with "$srcdir" everything.so | tail -n 1)
 	has abidiff && [ "$(uname -m)" = x86_64 ] || return
 	# shellcheck disable=SC2086
-	$CC -O2 -g -w -fPIC -shared -fvisibility=hidden -I"$1/include" -o "$work/everything.so" \
+	$CC -O2 -g -w -fPIC -shared -fvisibility=hidden -I"$1/include" -o "$scratch/everything.so" \
 		"$record/everything.c" >/dev/null 2>&1 || return
-	abidiff --leaf-changes-only "$record/everything.so" "$work/everything.so" 2>&1 |
+	abidiff --leaf-changes-only "$record/everything.so" "$scratch/everything.so" 2>&1 |
 		sed 's/^/# abidiff: /' | head -n 100
 }
 
-: >"$work/config.h"
+: >"$scratch/config.h"
 major=$(value "$srcdir" BERTH_ABI_MAJOR)
 
 # ---- The header as it is ----
 
-check "the header lists as declarations" awk -f "$srcdir/tests/abi/declarations.awk" "$srcdir/include/berth/adapter.h"
-before=$failed
-check "the header keeps the promise" keeps_the_promise "$srcdir"
-check "the layout is what it was" compiles "$srcdir"
-[ "$failed" = "$before" ] || explain "$srcdir"
+try "the header lists as declarations" awk -f "$srcdir/tests/abi/declarations.awk" "$srcdir/include/berth/adapter.h"
+try "the header keeps the promise" keeps_the_promise "$srcdir"
+try "the layout is what it was" compiles "$srcdir"
+[ ! -e "$scratch/failed" ] || differences "$srcdir"
 
 is_as_released()
 {
@@ -155,17 +130,17 @@ is_as_released()
 is_portable()
 {
 	has objdump || return 0
-	objcopy --decompress-debug-sections "$1" "$work/plain.so" || return 1
-	! grep -aoE '/(home|root|tmp|work|build|usr/src)/[[:print:]]*' "$work/plain.so" || return 1
+	objcopy --decompress-debug-sections "$1" "$scratch/plain.so" || return 1
+	! grep -aoE '/(home|root|tmp|work|build|usr/src)/[[:print:]]*' "$scratch/plain.so" || return 1
 	objdump -T "$1" | sed -n 's/.*(\{0,1\}GLIBC_\([0-9.]*\).*/\1/p' | sort -u |
 		awk -F. '$1 > 2 || $2 > 17 { print "it needs glibc " $0; bad = 1 } END { exit bad }'
 }
 
 for minor in $(minors_with "$srcdir" sums); do
 	record=$srcdir/tests/abi/$major.$minor
-	check "the record of $major.$minor is as it was released" is_as_released "$record"
+	try "the record of $major.$minor is as it was released" is_as_released "$record"
 	for plugin in "$record"/*.so; do
-		check "${plugin##*/} of $major.$minor runs on older systems" is_portable "$plugin"
+		try "${plugin##*/} of $major.$minor runs on older systems" is_portable "$plugin"
 	done
 done
 
@@ -175,7 +150,7 @@ done
 released=$(minors_with "$srcdir" declarations | tail -n 1)
 next=$(value "$srcdir" BERTH_ABI_MINOR)
 [ "$next" -gt "$released" ] || next=$((released + 1))
-copy=$work/copy
+copy=$scratch/copy
 header=$copy/include/berth/adapter.h
 layout=$copy/tests/abi/$major.$next/layout.h
 
@@ -228,18 +203,18 @@ judged()
 		echo "nothing was doctored"
 		return 1
 	fi
-	complaints "$copy" >"$work/complaints"
-	cat "$work/complaints"
+	complaints "$copy" >"$scratch/complaints"
+	cat "$scratch/complaints"
 	if [ -n "$finds" ]; then
-		grep -q -e "$finds" "$work/complaints" || return 1
+		grep -q -e "$finds" "$scratch/complaints" || return 1
 	else
-		[ ! -s "$work/complaints" ] || return 1
+		[ ! -s "$scratch/complaints" ] || return 1
 	fi
-	if compiles "$copy" >"$work/words" 2>&1; then
+	if compiles "$copy" >"$scratch/words" 2>&1; then
 		[ "$holds" = yes ]
 	else
-		cat "$work/words"
-		[ "$holds" = no ] && grep -qE 'static.assert|no member|undeclared' "$work/words"
+		cat "$scratch/words"
+		[ "$holds" = no ] && grep -qE 'static.assert|no member|undeclared' "$scratch/words"
 	fi
 }
 
@@ -247,7 +222,7 @@ judged()
 doctored()
 {
 	finds=$2 holds=$3
-	check "$1" judged
+	try "$1" judged
 	fresh_copy
 }
 
@@ -359,7 +334,7 @@ doctored "a struct without a size grows" "" no
 
 append berth_adapter "int (*wave)(void *instance, struct berth_call *call)"
 append berth_sink "int (*flag)(struct berth_call *call, const struct berth_flag *flag)"
-cat >"$work/flag" <<'EOF'
+cat >"$scratch/flag" <<'EOF'
 
 struct berth_flag {
 	size_t size;
@@ -373,7 +348,7 @@ enum {
 
 #define BERTH_CAN_WAVE (UINT64_C(1) << 40)
 EOF
-in_header "/^struct berth_call;/r $work/flag"
+in_header "/^struct berth_call;/r $scratch/flag"
 announce "berth_adapter.wave, berth_sink.flag, berth_flag, BERTH_FLAG_*,\n *        BERTH_CAN_WAVE: flags are shown"
 raise
 assert_in_layout "AT(berth_adapter, wave, sizeof(struct berth_adapter) - 8, 8);
@@ -387,25 +362,25 @@ IS(BERTH_CAN_WAVE, UINT64_C(1) << 40);"
 ends_with berth_adapter wave
 ends_with berth_sink flag
 in_layout_c 's/^NO_PADDING_BEHIND(berth_registrar, .*/&\nNO_PADDING_BEHIND(berth_flag, colour);/'
-cp -R "$copy" "$work/grown"
+cp -R "$copy" "$scratch/grown"
 doctored "an operation, a function of the sink, a struct, values and a bit are added" "" yes
 
-cp -R "$work/grown/." "$copy"
+cp -R "$scratch/grown/." "$copy"
 in_layout_c '/^NO_PADDING_BEHIND(berth_flag/d'
 doctored "a new struct may end in padding" "berth_flag: tests/layout.c does not say" yes
 
-cp -R "$work/grown/." "$copy"
+cp -R "$scratch/grown/." "$copy"
 edit '/BERTH_FLAG_BLUE/d' "$layout"
 doctored "a new value is asserted nowhere" "BERTH_FLAG_BLUE: no file asserts its value" yes
 
-cp -R "$work/grown/." "$copy"
+cp -R "$scratch/grown/." "$copy"
 in_layout_c "\\|tests/abi/$major.$next/layout.h|d"
 doctored "the layout of a minor is not included" "does not include tests/abi/$major.$next/layout.h" yes
 
 # Once that is released it stays as well, and what comes then is of the minor after it.
 release_grown()
 {
-	cp -R "$work/grown/." "$copy"
+	cp -R "$scratch/grown/." "$copy"
 	awk -f "$srcdir/tests/abi/declarations.awk" "$header" >"$copy/tests/abi/$major.$next/declarations"
 }
 
@@ -427,13 +402,11 @@ if has abidiff && [ "$(uname -m)" = x86_64 ]; then
 	in_header '/^struct berth_evidence {/,/^};/{/kind;/{h;d;};/detail;/G;}'
 	explains()
 	{
-		explain "$copy" | tee "$work/explained"
-		grep -q 'berth_evidence' "$work/explained"
+		differences "$copy" | tee "$scratch/explained"
+		grep -q 'berth_evidence' "$scratch/explained"
 	}
-	check "abidiff explains what broke" explains
+	try "abidiff explains what broke" explains
 else
 	skip "abidiff explains what broke" "it is not here (Debian: abigail-tools), or this is no x86_64"
 fi
 
-echo "1..$n"
-exit "$failed"

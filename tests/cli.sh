@@ -3,10 +3,10 @@
 # The program as its users meet it: commands, options, exit statuses, tables, batch.
 # shellcheck disable=SC2181 # what a check is about stands on a line of its own
 set -u
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 : "${BERTH:?}" "${BERTH_ADAPTER_DIR:?}"
 
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-cli-XXXXXX") || exit 1
-trap 'rm -rf "$scratch"' EXIT
 unset COLUMNS XDG_DATA_HOME
 HOME=$scratch/home
 export HOME
@@ -15,16 +15,6 @@ cd "$scratch/project" || exit 1
 # Where the directory of scratch files has links above it, the program sees through them.
 root=$(pwd -P)
 out=$scratch/out err=$scratch/err data=$scratch/data
-failed=0
-
-check() {
-	if [ "$1" = 0 ]; then
-		printf 'ok - %s\n' "$2"
-	else
-		printf 'not ok - %s\n' "$2"
-		failed=1
-	fi
-}
 
 # Whether the program needs no plugins for the adapters of this project.
 linked_in() {
@@ -188,8 +178,8 @@ berth runtimes --adapters nope,embedded --require nope
 refused 3
 check $? "a required adapter that does not exist ends with 3"
 if linked_in; then
-	echo "ok - a required adapter ends with 3 where --adapter-dir does not exist # SKIP it is linked in"
-	echo "ok - an --adapter-dir that does not exist leaves a line for each adapter # SKIP they are linked in"
+	skip "a required adapter ends with 3 where --adapter-dir does not exist" "it is linked in"
+	skip "an --adapter-dir that does not exist leaves a line for each adapter" "they are linked in"
 else
 	"$BERTH" --adapter-dir "$scratch/nowhere" --require local-pod --adapters local-pod runtimes >"$out" 2>"$err"
 	status=$?
@@ -577,4 +567,3 @@ exec 4<&-
 [ $status -eq 0 ] && [ "${answer%%,*}" = '{"error":{"kind":"bad_request"' ]
 check $? "batch: the end of input ends it with 0"
 
-exit $failed

@@ -3,10 +3,10 @@
 # What bash, zsh and fish themselves offer at the end of command lines; one that is not there is skipped.
 # shellcheck disable=SC2016,SC2317 # for those shells to expand; called by name
 set -u
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 : "${srcdir:?}" "${BERTH:?}" "${BERTH_ADAPTER_DIR:?}"
 
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-completion-XXXXXX") || exit 1
-trap 'rm -rf "$scratch"' EXIT
 LC_ALL=C BERTH_CONFIG_ROOT=$scratch/root
 # What a shell keeps, it keeps there.
 HOME=$scratch XDG_CONFIG_HOME=$scratch XDG_DATA_HOME=$scratch ZDOTDIR=$scratch TERM=dumb
@@ -14,7 +14,6 @@ export LC_ALL BERTH_CONFIG_ROOT HOME XDG_CONFIG_HOME XDG_DATA_HOME ZDOTDIR TERM
 completion=$(cd "$srcdir/core/completion" && pwd) || exit 1
 : >"$scratch/names"
 : >"$scratch/lines"
-status=0
 
 # A row: at the end of LINE, which goes on behind the program, standard input is offered. row NAME LINE
 row() {
@@ -119,7 +118,7 @@ offer_zsh() {
 
 for shell in bash zsh fish; do
 	if ! command -v $shell >/dev/null; then
-		echo "ok - completion in a real $shell # SKIP there is no $shell"
+		skip "completion in a real $shell" "there is no $shell"
 		continue
 	fi
 	rm -f "$scratch"/offered.*
@@ -129,13 +128,7 @@ for shell in bash zsh fish; do
 		i=$((i + 1))
 		# What is said of it, and what stands before, are not meant.
 		sed "s/	.*//; s/.*,//; s|^$BERTH_ADAPTER_DIR/||" "$scratch/offered.$i" | sort -u >"$scratch/got"
-		if sed '/^$/d' "$scratch/got" | cmp -s - "$scratch/expected.$i"; then
-			echo "ok - $shell offers $name"
-		else
-			diff "$scratch/expected.$i" "$scratch/got" | sed 's/^/# /'
-			echo "not ok - $shell offers $name"
-			status=1
-		fi
+		sed '/^$/d' "$scratch/got" | diff "$scratch/expected.$i" - >"$scratch/log"
+		check $? "$shell offers $name"
 	done <"$scratch/names"
 done
-exit $status

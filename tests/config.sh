@@ -4,12 +4,12 @@
 # the program says of them.
 # shellcheck disable=SC2181 # what a check is about stands on a line of its own
 set -u
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 : "${BERTH:?}" "${BERTH_ADAPTER_DIR:?}" "${srcdir:?}"
 : "${VENDOR_CONF_DIR:?}" "${RUNTIME_CONF_DIR:?}" "${ADMIN_CONF_DIR:?}"
 
 umask 022
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-config-XXXXXX") || exit 1
-trap 'rm -rf "$scratch"' EXIT
 # A user that root becomes has to get to it.
 chmod 755 "$scratch"
 unset COLUMNS XDG_DATA_HOME XDG_CONFIG_HOME BERTH_CONFIG_ROOT BERTH_WORKSPACE_ID BERTH_WORKSPACE_ROOT BERTH_DATA_DIR \
@@ -23,16 +23,6 @@ conf=$scratch/root
 vendor=$conf$VENDOR_CONF_DIR runtime=$conf$RUNTIME_CONF_DIR admin=$conf$ADMIN_CONF_DIR/adapters.d
 host=$conf$ADMIN_CONF_DIR
 out=$scratch/out err=$scratch/err
-failed=0
-
-check() {
-	if [ "$1" = 0 ]; then
-		printf 'ok - %s\n' "$2"
-	else
-		printf 'not ok - %s\n' "$2"
-		failed=1
-	fi
-}
 
 # Runs the program over the scratch configuration, into $out, $err and $status.
 berth() {
@@ -554,4 +544,3 @@ else
 	printf 'ok - the layer of a user # SKIP needs setpriv, and places that others can reach\n'
 fi
 
-exit $failed

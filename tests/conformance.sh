@@ -6,33 +6,16 @@
 # In the environment: BERTH, BERTH_ADAPTER_DIR, BERTH_LIBEXEC_DIR, CC, srcdir; tests/fixtures
 # of the build tree is below the current directory.
 set -u
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 : "${BERTH:?}" "${BERTH_ADAPTER_DIR:?}" "${BERTH_LIBEXEC_DIR:?}" "${CC:=cc}" "${srcdir:=.}"
 
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-conformance-XXXXXX") || exit 1
-trap 'rm -rf "$scratch"' EXIT
 LC_ALL=C
 export LC_ALL
 unset BERTH_FIXTURE
 fixtures=$PWD/tests/fixtures out=$scratch/out err=$scratch/err TMPDIR=$scratch/tmp
 mkdir "$TMPDIR"
 export fixtures TMPDIR
-failed=0 n=0
-
-check() {
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n - $2"
-	else
-		echo "not ok $n - $2"
-		sed 's/^/# /' "$out" "$err"
-		failed=1
-	fi
-}
-
-skip() {
-	n=$((n + 1))
-	echo "ok $n - $1 # SKIP $2"
-}
 
 conformance() {
 	"$BERTH" conformance "$@" >"$out" 2>"$err" </dev/null
@@ -486,5 +469,3 @@ refused 3 "standard output"
 check $? "a full device ends with 3"
 rmdir "$TMPDIR" 2>"$err"
 check $? "no workspace is left behind"
-echo "1..$n"
-[ "$failed" = 0 ]

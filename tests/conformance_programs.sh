@@ -4,32 +4,18 @@
 # single mistake fails the check that is for it.
 # In the environment: BERTH, BERTH_ADAPTER_DIR, srcdir; BERTH_TEST_ALL: tmux with every check.
 set -u
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 : "${BERTH:?}" "${BERTH_ADAPTER_DIR:?}" "${srcdir:=.}"
 
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-programs-XXXXXX") || exit 1
 unset TMUX
 LC_ALL=C.UTF-8 TMUX_TMPDIR=$scratch XDG_STATE_HOME=$scratch/state
 export LC_ALL TMUX_TMPDIR XDG_STATE_HOME
-trap 'tmux kill-server 2>/dev/null; rm -rf "$scratch"' EXIT
+finish() {
+	tmux kill-server 2>/dev/null
+}
 source=$(cd "$srcdir" && pwd)
 out=$scratch/out err=$scratch/err
-failed=0 n=0
-
-check() {
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n - $2"
-	else
-		echo "not ok $n - $2"
-		sed 's/^/# /' "$out" "$err"
-		failed=1
-	fi
-}
-
-skip() {
-	n=$((n + 1))
-	echo "ok $n - $1 # SKIP $2"
-}
 
 conformance() {
 	"$BERTH" conformance --adapter-dir "$BERTH_ADAPTER_DIR" "$@" >"$out" 2>"$err" </dev/null
@@ -140,4 +126,3 @@ if [ -n "${python-}" ]; then
 	wrong workers/offered 'did not answer within 400 ms' 's/^    if op == "list_workers":/&\n        import time; time.sleep(60)/' \
 		'{"call_timeout_ms":400,"stop_timeout_ms":100}'
 fi
-exit "$failed"

@@ -2,28 +2,14 @@
 # SPDX-License-Identifier: MIT
 # The manual and the completions name every command, option, key and code that there is, and no other.
 set -u
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 : "${srcdir:?}" "${BERTH:?}" "${BERTH_ADAPTER_DIR:?}"
 
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-docs-XXXXXX") || exit 1
-trap 'rm -rf "$scratch"' EXIT
 LC_ALL=C BERTH_CONFIG_ROOT=$scratch/root
 export LC_ALL BERTH_CONFIG_ROOT
 core=$srcdir/core
 has=$scratch/has says=$scratch/says
-
-check() {
-	if [ "$1" = 0 ]; then
-		printf 'ok - %s\n' "$2"
-	else
-		printf 'not ok - %s\n' "$2"
-		# A variable would be that of the pipe which this is a part of.
-		: >"$scratch/failed"
-	fi
-}
-
-skip() {
-	printf 'ok - %s # SKIP %s\n' "$1" "$2"
-}
 
 # Standard input is what is said; $has is what there is, and not empty.
 same() {
@@ -240,4 +226,3 @@ for page in "$core"/*.[1-8].in "$srcdir"/plugins/*/*.[1-8].in; do
 		skip "$name is a manual page without a fault" "there is no mandoc"
 	fi
 done
-[ ! -e "$scratch/failed" ]

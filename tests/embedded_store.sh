@@ -4,6 +4,8 @@
 # killed, on a file system that is really full.
 # In the environment: BERTH, BERTH_ADAPTER_DIR, ADMIN_CONF_DIR.
 set -u
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 : "${BERTH:?}" "${BERTH_ADAPTER_DIR:?}" "${ADMIN_CONF_DIR:?}"
 
 # What is mounted here is gone with this script, however it ends.
@@ -11,30 +13,16 @@ if [ -z "${BERTH_TEST_MOUNTS-}" ] && unshare -m true 2>/dev/null; then
 	BERTH_TEST_MOUNTS=private exec unshare -m "$0"
 fi
 
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-store-XXXXXX") || exit 1
 host=
-trap '[ -z "$host" ] || kill "$host"; rm -rf "$scratch"' EXIT
+finish() {
+	[ -z "$host" ] || kill "$host"
+}
 LC_ALL=C BERTH_CONFIG_ROOT=$scratch/root
 export LC_ALL BERTH_CONFIG_ROOT
 conf=$BERTH_CONFIG_ROOT$ADMIN_CONF_DIR/adapters.d
 out=$scratch/out err=$scratch/err
 embedded='"runtime_id":"embedded-worker-runtime"'
 spawn="{\"op\":\"spawn_worker\",$embedded,\"request\":{\"intent\":{\"kind\":\"workspace_companion\"},\"acceptance\":{\"kind\":\"run_accepted\",\"expected_segments\":0}}}"
-failed=0
-
-check() {
-	if [ "$1" = 0 ]; then
-		printf 'ok - %s\n' "$2"
-	else
-		printf 'not ok - %s\n' "$2"
-		sed 's/^/# /' "$out" "$err"
-		failed=1
-	fi
-}
-
-skip() {
-	printf 'ok - %s # SKIP %s\n' "$1" "$2"
-}
 
 berth() {
 	"$BERTH" --adapter-dir "$BERTH_ADAPTER_DIR" --workspace-root /workspace/project --data-dir "$scratch" "$@" \
@@ -222,4 +210,3 @@ if [ "${BERTH_TEST_MOUNTS-}" = private ] && mount -t tmpfs -o size=240k berth-sm
 else
 	skip "a small file system" "none can be mounted here"
 fi
-exit $failed

@@ -4,38 +4,22 @@
 # a real sshd where there is one, and a stand-in for ssh that hands its words to a shell just so.
 # In the environment: BERTH, BERTH_ADAPTER_DIR, VENDOR_CONF_DIR, srcdir; SSHD: which one.
 set -u
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 : "${srcdir:?}" "${BERTH:?}" "${BERTH_ADAPTER_DIR:?}" "${VENDOR_CONF_DIR:?}"
 
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-far-XXXXXX") || exit 1
 service='' daemon=''
 # shellcheck disable=SC2317 # the trap reaches it
 finish() {
 	for pid in $service $daemon; do
 		kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
 	done
-	rm -rf "$scratch"
 }
-trap finish EXIT
-trap 'exit 1' HUP INT TERM
 unset BERTH_CONNECT BERTH_TOKEN_FILE
 LC_ALL=C BERTH_CONFIG_ROOT=$scratch/root HOME=$scratch/home
 export LC_ALL BERTH_CONFIG_ROOT HOME
 drop_ins=$scratch/root$VENDOR_CONF_DIR socket=$scratch/socket
 mkdir -p "$drop_ins" "$HOME"
-failed=0
-
-check() {
-	if [ "$1" = 0 ]; then
-		echo "ok - $2"
-	else
-		echo "not ok - $2"
-		failed=1
-	fi
-}
-
-skip() {
-	echo "ok - $1 # SKIP $2"
-}
 
 # berth as it is here: with the instances of the drop-ins.
 berth() {
@@ -254,7 +238,3 @@ else
 	skip "a real sshd" "sshd cannot be used here, for the reason above"
 fi
 
-if [ "$failed" = 1 ]; then
-	sed 's/^/# /' "$scratch/log"
-fi
-exit "$failed"

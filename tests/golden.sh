@@ -3,21 +3,11 @@
 # Holds the answers of `berth batch` over the sample records against answers that were
 # written down by hand from the contract. What the contract leaves open is masked.
 set -u
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 : "${srcdir:?}" "${BERTH:?}" "${BERTH_ADAPTER_DIR:?}"
 
 golden=$srcdir/tests/golden
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-golden-XXXXXX") || exit 1
-trap 'rm -rf "$scratch"' EXIT
-failed=0
-
-check() {
-	if [ "$1" = 0 ]; then
-		printf 'ok - %s\n' "$2"
-	else
-		printf 'not ok - %s\n' "$2"
-		failed=1
-	fi
-}
 
 # Texts for people, times, and numbers and names that nothing lays down. Not the machine:
 # os and arch have a spelling of their own.
@@ -48,4 +38,3 @@ done 3<"$scratch/expected" 4<"$scratch/found" 5<"$golden/requests.jsonl"
 check $? "all lines were compared ($n)"
 ! grep -q -e "$golden" -e /workspace "$scratch/answers"
 check $? "no answer names the workspace or the data directory"
-exit $failed

@@ -5,19 +5,18 @@
 # runs real supervisors. tests/incus_cluster.sh has the daemons themselves.
 # In the environment: BERTH, BERTH_ADAPTER_DIR, ADMIN_CONF_DIR, srcdir.
 set -u
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 : "${BERTH:?}" "${BERTH_ADAPTER_DIR:?}" "${ADMIN_CONF_DIR:?}" "${srcdir:?}"
 
 if ! command -v python3 >/dev/null; then
-	echo "ok - the adapter of clusters # SKIP there is no python3"
+	skip "the adapter of clusters" "there is no python3"
 	exit 0
 fi
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-incus-XXXXXX") || exit 1
 server=
 finish() {
 	[ -z "$server" ] || { kill "$server" && wait "$server"; } 2>/dev/null
-	rm -rf "$scratch"
 }
-trap finish EXIT
 LC_ALL=C BERTH_CONFIG_ROOT=$scratch/root
 export LC_ALL BERTH_CONFIG_ROOT
 conf=$BERTH_CONFIG_ROOT$ADMIN_CONF_DIR/adapters.d
@@ -26,17 +25,6 @@ runtime=incus-worker-runtime
 # What a worker runs here: it says how long its input is, until it is told to end.
 # shellcheck disable=SC2016 # for the worker's shell
 worker='["sh", "-c", "trap : TERM; echo \"ready as $BERTH_ROLE for $BERTH_TICKET\"; while :; do read -r line; [ \"$line\" = bye ] && exit 7; echo \"heard ${#line}\"; done"]'
-failed=0
-
-check() {
-	if [ "$1" = 0 ]; then
-		printf 'ok - %s\n' "$2"
-	else
-		printf 'not ok - %s\n' "$2"
-		sed 's/^/# /' "$out" "$err"
-		failed=1
-	fi
-}
 
 berth() {
 	"$BERTH" --adapter-dir "$BERTH_ADAPTER_DIR" --workspace-root /srv/harbour --workspace-id local:harbour --data-dir '' \
@@ -392,4 +380,3 @@ stand_in "$@"
 status=$?
 [ $status = 0 ] && ! grep '^not ok' "$out"
 check $? "berth conformance: $(grep -c '^ok' "$out") checks, of which $(grep -c SKIP "$out") are skipped"
-exit $failed

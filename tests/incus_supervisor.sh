@@ -5,25 +5,18 @@
 # there is: what it has given a receipt for is in the transcript once, and numbers rise.
 # Rounds: BERTH_TEST_ROUNDS. In the environment: srcdir.
 set -u
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 : "${srcdir:?}" "${BERTH_TEST_ROUNDS:=6}"
 
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-supervisor-XXXXXX") || exit 1
 group=''
 finish() {
 	[ -z "$group" ] || kill -9 -- "-$group"
 	rm -rf "$scratch"
 } 2>/dev/null
-trap finish EXIT
-failed=0
 
-check() {
-	if [ "$1" = 0 ]; then
-		echo "ok - $2"
-	else
-		echo "not ok - $2"
-		tail -n 5 "$home/transcript" | cut -c 1-200 | sed 's/^/# /'
-		failed=1
-	fi
+explain() {
+	tail -n 5 "$home/transcript" | cut -c 1-200
 }
 
 await() {
@@ -128,7 +121,6 @@ for other in bash 'busybox sh'; do
 	if ${other% *} true 2>/dev/null || $other -c true 2>/dev/null; then
 		supervise "$other"
 	else
-		echo "ok - $other # SKIP it is not there"
+		skip "$other" "it is not there"
 	fi
 done
-exit $failed

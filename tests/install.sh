@@ -4,30 +4,16 @@
 # files and nothing else, hardened, and a staged tree runs its own plugins.
 # In the environment: srcdir, ADAPTERS, HELPERS; run in the build tree, whose configuration is used.
 set -u
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 : "${srcdir:?}" "${ADAPTERS?}" "${HELPERS?}"
 
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-install-XXXXXX") || exit 1
-trap 'rm -rf "$scratch"' EXIT
-failed=0
 # It is a build of its own, whatever make this one is run by.
 unset MAKEFLAGS MFLAGS MAKELEVEL GNUMAKEFLAGS MAKEOVERRIDES DESTDIR
 # And it is asked without what the other tests set.
 for variable in $(env | sed -n 's/^\(BERTH_[A-Z_]*\)=.*/\1/p'); do
 	unset "$variable"
 done
-
-check() {
-	if [ "$1" = 0 ]; then
-		echo "ok - $2"
-	else
-		echo "not ok - $2"
-		failed=1
-	fi
-}
-
-skip() {
-	echo "ok - $1 # SKIP $2"
-}
 
 # Files and links below a directory, sorted, as paths from it.
 files() {
@@ -62,11 +48,7 @@ mkdir "$scratch/build"
 	--localstatedir="$final/var" --runstatedir="$final/r-u-n" --sharedstatedir="$final/com" \
 	--includedir="$include" --program-prefix= --program-suffix= --program-transform-name='s,x,x,' &&
 	make -s) >"$scratch/log" 2>&1
-check $? "it is built for odd directories"
-if [ $failed = 1 ]; then
-	tail -n 20 "$scratch/log"
-	exit 1
-fi
+step $? "it is built for odd directories"
 make -s -C "$scratch/build" install DESTDIR="$stage" >"$scratch/log" 2>&1
 check $? "make install with DESTDIR"
 [ ! -e "$final" ]
@@ -249,4 +231,3 @@ END
 check $? "what is installed without DESTDIR is still there"
 make -s -C "$scratch/build" uninstall >"$scratch/log" 2>&1 && [ -z "$(files "$final")" ]
 check $? "make uninstall leaves nothing"
-exit $failed

@@ -5,12 +5,15 @@
 # checked and installed, and berth finds its workers.
 # In the environment: srcdir, CC; run in the build tree, whose configuration is used.
 set -u
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 : "${srcdir:?}"
 
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-kit-XXXXXX") || exit 1
 worker=
-trap '[ -z "$worker" ] || kill "$worker"; chmod -R u+w "$scratch"; rm -rf "$scratch"' EXIT
-failed=0
+finish() {
+	[ -z "$worker" ] || kill "$worker"
+	chmod -R u+w "$scratch"
+}
 # It is a build of its own, whatever make this one is run by.
 unset MAKEFLAGS MFLAGS MAKELEVEL GNUMAKEFLAGS MAKEOVERRIDES DESTDIR
 # And nothing of this tree is known to it, nor a berth that this machine may have.
@@ -21,29 +24,9 @@ unset BERTH
 PKG_CONFIG_LIBDIR=$scratch/nowhere HOME=$scratch
 export PKG_CONFIG_LIBDIR HOME
 
-check() {
-	if [ "$1" = 0 ]; then
-		echo "ok - $2"
-	else
-		echo "not ok - $2"
-		failed=1
-	fi
-}
-
-skip() {
-	echo "ok - $1 # SKIP $2"
-}
-
-# What was done with its output in the log, which is shown where it failed.
-logged() {
-	check "$1" "$2"
-	[ "$1" = 0 ] || { grep -A 4 '^not ok' "$scratch/log"; tail -n 20 "$scratch/log"; } | sed 's/^/# /'
-}
-
-# Nothing behind a step that failed makes sense.
-step() {
-	logged "$1" "$2"
-	[ "$1" = 0 ] || exit 1
+explain() {
+	grep -A 4 '^not ok' "$scratch/log"
+	tail -n 20 "$scratch/log"
 }
 
 # Files below a directory, sorted.
@@ -211,7 +194,7 @@ rm -r "$long" unlucky
 
 if ! has pkg-config; then
 	skip "the builds" "pkg-config is missing"
-	exit $failed
+	exit 0
 fi
 
 # ---- What every build must do ----
@@ -254,7 +237,7 @@ if [ $autotools = yes ]; then
 		cd harbour-master && ./configure -q --prefix="$scratch/elsewhere" CFLAGS='-O2 -Werror' && make &&
 			make check && make install DESTDIR="$stage"
 	) >"$scratch/log" 2>&1
-	logged $? "staged: ./configure --prefix=..., make, make check, make install DESTDIR=..."
+	check $? "staged: ./configure --prefix=..., make, make check, make install DESTDIR=..."
 	grep -q '^# [1-9][0-9]* passed, 0 failed' "$scratch/log"
 	check $? "staged: make check has run the conformance suite"
 	installs_two harbour-master staged "$stage"
@@ -295,7 +278,7 @@ if [ $autotools = yes ]; then
 	rm -r "$stage$prefix/etc/berth/adapters.d/harbour-master.json"
 
 	make -C harbour-master uninstall DESTDIR="$stage" >"$scratch/log" 2>&1 && files "$stage$prefix" | diff "$scratch/before" -
-	logged $? "staged: make uninstall leaves nothing"
+	check $? "staged: make uninstall leaves nothing"
 else
 	skip "the build with autotools" "autoconf, automake or libtool is missing"
 fi
@@ -309,16 +292,16 @@ files "$prefix" >"$scratch/before"
 if [ $autotools = yes ]; then
 	new_project "$berth" night-watch
 	(cd night-watch && ./configure -q && make && make check && make install) >"$scratch/log" 2>&1
-	logged $? "bare: ./configure && make && make check && make install"
+	check $? "bare: ./configure && make && make check && make install"
 	installs_two night-watch bare ""
 	make -C night-watch uninstall >"$scratch/log" 2>&1 && files "$prefix" | diff "$scratch/before" -
-	logged $? "bare: make uninstall leaves nothing"
+	check $? "bare: make uninstall leaves nothing"
 	(cd night-watch && make distcheck) >"$scratch/log" 2>&1
-	logged $? "make distcheck"
+	check $? "make distcheck"
 	(
 		cd night-watch && ./configure -q --with-adapterdir="$scratch/a" --with-vendorconfdir="$scratch/v" && make install
 	) >"$scratch/log" 2>&1 && [ "$(files "$scratch/a") $(files "$scratch/v")" = "./night-watch.so ./night-watch.json" ]
-	logged $? "--with-adapterdir and --with-vendorconfdir are where it is installed"
+	check $? "--with-adapterdir and --with-vendorconfdir are where it is installed"
 	(cd night-watch && ./configure -q --with-adapterdir) 2>&1 | grep -q 'with-adapterdir: a directory is expected'
 	check $? "--with-adapterdir without a directory is refused"
 
@@ -332,7 +315,7 @@ if [ $autotools = yes ]; then
 		(
 			cd night-watch && ./configure -q --enable-sanitizer=$sanitizers CFLAGS='-O1 -g' && make clean && make check
 		) >"$scratch/log" 2>&1
-		logged $? "--enable-sanitizer=$sanitizers: make check"
+		check $? "--enable-sanitizer=$sanitizers: make check"
 		grep -q -e "conformance --sanitizer ${sanitizers%,*} " "$scratch/log" &&
 			nm -D night-watch/.libs/night-watch.so | grep -q $mark
 		check $? "the plugin has the sanitizer, and so has its check"
@@ -343,7 +326,7 @@ if [ $autotools = yes ]; then
 	# A check that cannot fail is no check.
 	sed -i 's/BERTH_TEXT("this-machine")/BERTH_TEXT("this machine")/' night-watch/night-watch.c
 	(cd night-watch && ./configure -q && make clean && make) >"$scratch/log" 2>&1
-	logged $? "an adapter with a fault is built"
+	check $? "an adapter with a fault is built"
 	! make -C night-watch check >"$scratch/log" 2>&1 && grep -q '^not ok' "$scratch/log"
 	check $? "make check finds it"
 else
@@ -356,29 +339,29 @@ PKG_CONFIG_PATH=$prefix/lib/pkgconfig
 export PKG_CONFIG_PATH
 PATH=$scratch/bin "$berth" new-adapter pilot >"$scratch/log" 2>&1
 make -C pilot -f simple.mk CFLAGS='-O2 -Wall -Wextra -Werror' check install >"$scratch/log" 2>&1
-logged $? "simple.mk: check, install"
+check $? "simple.mk: check, install"
 grep -q '^# [1-9][0-9]* passed, 0 failed' "$scratch/log"
 check $? "simple.mk: check has run the conformance suite"
 installs_two pilot simple.mk ""
 make -C pilot -f simple.mk uninstall >"$scratch/log" 2>&1 && files "$prefix" | diff "$scratch/before" -
-logged $? "simple.mk: uninstall leaves nothing"
+check $? "simple.mk: uninstall leaves nothing"
 PKG_CONFIG_PATH=$stage$prefix/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$stage \
 	make -C pilot -f simple.mk clean check install DESTDIR="$stage" >"$scratch/log" 2>&1 &&
 	[ -f "$stage$prefix/lib/berth/adapters/pilot.so" ] && files "$prefix" | diff "$scratch/before" -
-logged $? "simple.mk: install in a sysroot, with DESTDIR"
+check $? "simple.mk: install in a sysroot, with DESTDIR"
 PKG_CONFIG_PATH=$build BERTH_LIBEXEC_DIR=$build/core/kit make -C pilot -f simple.mk clean check >"$scratch/log" 2>&1
-logged $? "simple.mk: check with a berth that is not installed"
+check $? "simple.mk: check with a berth that is not installed"
 
 if has meson && has ninja; then
 	(
 		cd pilot && meson setup -Dwerror=true ../meson && meson test -C ../meson --verbose && meson install -C ../meson
 	) >"$scratch/log" 2>&1
-	logged $? "meson: setup, test, install"
+	check $? "meson: setup, test, install"
 	grep -q '^# [1-9][0-9]* passed, 0 failed\|[1-9][0-9]* subtests passed' "$scratch/log"
 	check $? "meson: test has run the conformance suite"
 	installs_two pilot meson ""
 	ninja -C meson uninstall >"$scratch/log" 2>&1 && files "$prefix" | diff "$scratch/before" -
-	logged $? "meson: uninstall leaves nothing"
+	check $? "meson: uninstall leaves nothing"
 	rm -r meson
 else
 	skip "meson" "meson or ninja is missing"
@@ -407,7 +390,7 @@ if [ $autotools = yes ]; then
 		else
 			[ $status != 0 ] && [ "$(wc -l <"$scratch/log")" = 1 ] && grep -qF "configure: error: $2" "$scratch/log"
 		fi
-		logged $? "where 7.3 is wanted, with $1: ${2:-it is content}"
+		check $? "where 7.3 is wanted, with $1: ${2:-it is content}"
 	}
 	answers 7.2 "this needs ABI 7.3 of berth, and 7.2 is too old"
 	answers 6.9 "this needs ABI 7.3 of berth, and 6.9 is of another major"
@@ -416,7 +399,7 @@ if [ $autotools = yes ]; then
 	answers 7.10 ""
 	rm "$scratch/abi/berth.pc"
 	! (cd wants-more && PKG_CONFIG_PATH=$scratch/abi ./configure -q -C) >"$scratch/log" 2>&1 && [ "$(wc -l <"$scratch/log")" = 1 ] && grep -q 'configure: error: berth.pc is not found: install it' "$scratch/log"
-	logged $? "without berth it is said what is to be installed"
+	check $? "without berth it is said what is to be installed"
 	sed -i 's/BERTH_PREREQ(\[7.3\])/BERTH_PREREQ([seven])/' wants-more/configure.ac
 	! (cd wants-more && autoreconf -fi) >"$scratch/log" 2>&1 && grep -q 'an ABI version such as 1.0 is expected' "$scratch/log"
 	check $? "an ABI that is no version is refused when configure is made"
@@ -436,7 +419,6 @@ else
 			grep -q "\"runtime_id\":\"$plugin\",\"worker_id\":\"" "$scratch/out"
 		check $? "$plugin.so of ABI 1.0 is installed, and berth workers lists what it has"
 		"$berth" conformance "$prefix/lib/berth/adapters/$plugin.so" >"$scratch/log" 2>&1
-		logged $? "$plugin.so of ABI 1.0 conforms: $(sed -n '$s/^# //p' "$scratch/log")"
+		check $? "$plugin.so of ABI 1.0 conforms: $(sed -n '$s/^# //p' "$scratch/log")"
 	done
 fi
-exit $failed

@@ -10,10 +10,9 @@
 # or copied from $BERTH_TEST_ROOT. Without debootstrap, not as root, or with --unpack,
 # the packages are only unpacked into an empty directory.
 set -u
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-package-XXXXXX") || exit 1
-trap 'rm -rf "$scratch"' EXIT
-failed=0
 adapters="embedded local-pod remote-reserved"
 packages="berth berth-adapter-embedded berth-adapter-incus berth-adapter-local-pod berth-adapter-process berth-adapter-remote-reserved
 	berth-adapter-tmux berth-dev berth-server"
@@ -23,27 +22,6 @@ unset MAKEFLAGS MFLAGS MAKELEVEL
 for variable in $(env | sed -n 's/^\(BERTH_[A-Z_]*\)=.*/\1/p'); do
 	[ "$variable" = BERTH_TEST_ROOT ] || unset "$variable"
 done
-
-check() {
-	if [ "$1" = 0 ]; then
-		echo "ok - $2"
-	else
-		echo "not ok - $2"
-		failed=1
-	fi
-}
-
-skip() {
-	echo "ok - $1 # SKIP $2"
-}
-
-# Nothing behind a step that failed makes sense.
-step() {
-	check "$1" "$2"
-	[ "$1" = 0 ] && return
-	tail -n 40 "$scratch/log"
-	exit 1
-}
 
 unpack=no
 if [ "${1-}" = --unpack ]; then
@@ -324,7 +302,7 @@ check $? "what the administrator set is still there after it"
 
 if [ $unpack = yes ]; then
 	skip "the packages are purged" "they are only unpacked"
-	exit $failed
+	exit 0
 fi
 # shellcheck disable=SC2016 # for dpkg-query
 in_root dpkg-query -W -f '${Version}\n' 'berth*' | sort -u >"$scratch/log"
@@ -351,4 +329,3 @@ everything | diff "$scratch/before" -
 check $? "nothing is left"
 ! in_root dpkg-query -W 'berth*' 2>/dev/null && ! ls "$root"/var/lib/dpkg/info/berth* 2>/dev/null
 check $? "dpkg knows nothing of them"
-exit $failed

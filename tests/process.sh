@@ -4,30 +4,16 @@
 # program's own answers where every adapter is isolated.
 # In the environment: BERTH, BERTH_ADAPTER_DIR, VENDOR_CONF_DIR, srcdir.
 set -u
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 : "${srcdir:?}" "${BERTH:?}" "${BERTH_ADAPTER_DIR:?}" "${VENDOR_CONF_DIR:?}"
 
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-process-XXXXXX") || exit 1
-trap 'rm -rf "$scratch"' EXIT
 source=$(cd "$srcdir" && pwd)
 root=$scratch/root
 drop_ins=$root$VENDOR_CONF_DIR
 mkdir -p "$drop_ins"
 LC_ALL=C BERTH_CONFIG_ROOT=$root
 export LC_ALL BERTH_CONFIG_ROOT
-failed=0
-
-check() {
-	if [ "$1" = 0 ]; then
-		echo "ok - $2"
-	else
-		echo "not ok - $2"
-		failed=1
-	fi
-}
-
-skip() {
-	echo "ok - $1 # SKIP $2"
-}
 
 berth() {
 	"$BERTH" --adapter-dir "$BERTH_ADAPTER_DIR" --workspace-root /srv/harbour --data-dir "$source/tests/sample" "$@" \
@@ -122,7 +108,3 @@ berth --json adapters | has 'did you mean \"memory\"?' "an unknown option of the
 printf '{ "isolate": true, "isolation": { "command": ["sh"] } }\n' >"$drop_ins/embedded.json"
 berth --json adapters | has 'none is expected of what is isolated' "a command has no place there"
 
-if [ "$failed" = 1 ]; then
-	sed 's/^/# /' "$scratch/log"
-fi
-exit "$failed"

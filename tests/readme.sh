@@ -2,20 +2,10 @@
 # SPDX-License-Identifier: MIT
 # The adapter in the README is short, builds as the README says, and lists what is there.
 set -u
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 : "${srcdir:?}" "${BERTH:?}"
 
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-readme-XXXXXX") || exit 1
-trap 'rm -rf "$scratch"' EXIT
-failed=0
-
-check() {
-	if [ "$1" = 0 ]; then
-		echo "ok - $2"
-	else
-		echo "not ok - $2"
-		failed=1
-	fi
-}
 
 mkdir "$scratch/run"
 touch "$scratch/run/harbour.pid" "$scratch/run/lighthouse.pid" "$scratch/run/notes.txt"
@@ -39,4 +29,3 @@ rm "$scratch/run"/* && rmdir "$scratch/run"
 "$BERTH" --adapter-dir "$scratch" --adapters pidfiles --json workers >"$scratch/out" 2>"$scratch/err"
 grep -q adapter_failed "$scratch/out" && ! grep -q "$scratch" "$scratch/out" && grep -q "$scratch/run" "$scratch/err"
 check $? "a directory that is gone is named in the log and not in the answer"
-exit $failed

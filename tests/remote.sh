@@ -4,38 +4,22 @@
 # whatever else may be at the other end is an error on one line.
 # shellcheck disable=SC2181 # what a check is about stands on a line of its own
 set -u
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 : "${srcdir:?}" "${BERTH:?}" "${BERTH_ADAPTER_DIR:?}"
 
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-remote-XXXXXX") || exit 1
 pids=
 # shellcheck disable=SC2317 # the trap reaches it
 finish() {
 	for pid in $pids; do
 		kill -KILL "$pid" 2>/dev/null
 	done
-	rm -rf "$scratch"
 }
-trap finish EXIT
-trap 'exit 1' HUP INT TERM
 unset COLUMNS XDG_DATA_HOME BERTH_CONNECT BERTH_TOKEN_FILE
 HOME=$scratch/home
 export HOME
 mkdir "$HOME"
 out=$scratch/out err=$scratch/err sample=$srcdir/tests/sample
-failed=0
-
-check() {
-	if [ "$1" = 0 ]; then
-		printf 'ok - %s\n' "$2"
-	else
-		printf 'not ok - %s\n' "$2"
-		failed=1
-	fi
-}
-
-skip() {
-	printf 'ok - %s # SKIP %s\n' "$1" "$2"
-}
 
 # Runs the program into $out, $err and $status.
 berth() {
@@ -73,7 +57,7 @@ if grep -q 'built with libcurl' "$err"; then
 	refused 3
 	check $? "a program without libcurl says so"
 	skip "everything else" "this program cannot ask a service"
-	exit $failed
+	exit 0
 fi
 
 # ---- Wrong usage ----
@@ -278,7 +262,7 @@ fi
 "$BERTH" --help >"$out"
 if ! grep -q '^  serve' "$out"; then
 	skip "the same answers from a service" "this program cannot serve"
-	exit $failed
+	exit 0
 fi
 
 set -- --adapter-dir "$BERTH_ADAPTER_DIR" --data-dir "$sample" --workspace-root /srv/harbour
@@ -486,4 +470,3 @@ if command -v openssl >/dev/null; then
 else
 	skip "TLS" "openssl is missing"
 fi
-exit $failed

@@ -5,27 +5,9 @@
 #
 #   tests/reproducible.sh [TARBALL]     by default one is made of this source tree
 set -u
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-reproducible-XXXXXX") || exit 1
-trap 'rm -rf "$scratch"' EXIT
-failed=0
-
-check() {
-	if [ "$1" = 0 ]; then
-		echo "ok - $2"
-	else
-		echo "not ok - $2"
-		failed=1
-	fi
-}
-
-# Nothing behind a step that failed makes sense.
-step() {
-	check "$1" "$2"
-	[ "$1" = 0 ] && return
-	tail -n 20 "$scratch/log"
-	exit 1
-}
 
 one=$scratch/one/berth other=$scratch/another-and-longer
 mkdir -p "$one" "$other/sources" "$scratch/dist"
@@ -74,4 +56,3 @@ compare --without-static-adapters
 [ "$(wc -l <"$scratch/files")" -gt 1 ]
 check $? "there are plugins, too"
 compare --with-static-adapters
-exit $failed

@@ -4,39 +4,32 @@
 # Most functions are called by check, and what a check is about stands on a line of its own.
 # shellcheck disable=SC2317,SC2181
 set -u
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 : "${BERTH:?}" "${BERTH_ADAPTER_DIR:?}" "${ADMIN_CONF_DIR:?}"
 
 if ! command -v curl >/dev/null; then
-	echo "ok - berth serve # SKIP there is no curl"
+	skip "berth serve" "there is no curl"
 	exit 0
 fi
 # What a proxy of this machine does must not matter.
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 unset RUNTIME_DIRECTORY XDG_RUNTIME_DIR LISTEN_PID LISTEN_FDS NOTIFY_SOCKET
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-serve-XXXXXX") || exit 1
 socket=$scratch/s log=$scratch/log head=$scratch/head body=$scratch/body pid=
-failed=0
 BERTH_CONFIG_ROOT=$scratch/root
 export BERTH_CONFIG_ROOT
 
-check() {
-	if [ "$1" = 0 ]; then
-		printf 'ok - %s\n' "$2"
-	else
-		printf 'not ok - %s\n' "$2"
-		sed 's/^/# head: /' "$head" 2>/dev/null
-		[ ! -f "$body" ] || head -c 600 "$body" | sed 's/^/# body: /'
-		failed=1
-	fi
+explain() {
+	sed 's/^/head: /' "$head" 2>/dev/null
+	[ ! -f "$body" ] || head -c 600 "$body" | sed 's/^/body: /'
 }
 
 if ! "$BERTH" --help | grep -q '^  serve' || "$BERTH" serve --socket "" 2>&1 | grep -q 'without libmicrohttpd'; then
 	"$BERTH" serve --adapters none --socket "$socket" 2>"$scratch/err"
 	[ $? = 3 ] && [ "$(wc -l <"$scratch/err")" -ge 1 ]
 	check $? "berth serve says that it was left out"
-	echo "ok - berth serve # SKIP it was left out"
-	rm -rf "$scratch"
-	exit "$failed"
+	skip "berth serve" "it was left out"
+	exit 0
 fi
 
 # A file that is no library comes before the one that is.
@@ -52,7 +45,9 @@ end() {
 	[ -z "$pid" ] || wait "$pid" 2>/dev/null
 	pid=
 }
-trap 'end; rm -rf "$scratch"' EXIT
+finish() {
+	end
+}
 
 # A line that the log has, at the latest after ten seconds.
 logged() {
@@ -545,8 +540,8 @@ tls() {
 }
 
 if ! command -v openssl >/dev/null || ! curl --version | grep -q '^Features:.*SSL'; then
-	echo "ok - TLS # SKIP there is no openssl, or curl has no TLS"
-	exit "$failed"
+	skip "TLS" "there is no openssl, or curl has no TLS"
+	exit 0
 fi
 certificate ca DNS:ca && certificate server DNS:localhost ca && certificate client DNS:client ca && certificate other DNS:client
 check $? "certificates are made"
@@ -588,7 +583,7 @@ start --listen 127.0.0.1:0 --token-file "$scratch/tokens" --tls-cert "$scratch/s
 	--tls-client-ca "$scratch/ca.pem"
 address=$(sed -n 's/^berth: listening on \(127[0-9.:]*\) with TLS/\1/p' "$log")
 if grep -q 'without GnuTLS' "$log"; then
-	echo "ok - certificates of clients # SKIP it was built without GnuTLS"
+	skip "certificates of clients" "it was built without GnuTLS"
 else
 	tls /api/runtimes -H "$write" --cert "$scratch/client.pem" --key "$scratch/client.key" && [ "$status" = 200 ]
 	check $? "a client with a certificate is let in"
@@ -600,4 +595,3 @@ else
 	check $? "nor is one with a certificate of somebody else"
 fi
 end
-exit "$failed"

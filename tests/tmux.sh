@@ -3,29 +3,22 @@
 # The sessions of a real tmux, with a server of its own, through berth and berth-tmux.
 # In the environment: BERTH, BERTH_ADAPTER_DIR, VENDOR_CONF_DIR, srcdir.
 set -u
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 : "${srcdir:?}" "${BERTH:?}" "${BERTH_ADAPTER_DIR:?}" "${VENDOR_CONF_DIR:?}"
 
 if ! command -v tmux >/dev/null || [ ! -x /usr/bin/python3 ]; then
-	echo "ok - sessions of tmux # SKIP tmux or /usr/bin/python3 is missing"
+	skip "sessions of tmux" "tmux or /usr/bin/python3 is missing"
 	exit 0
 fi
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-tmux-XXXXXX") || exit 1
 unset TMUX
 LC_ALL=C.UTF-8 BERTH_CONFIG_ROOT=$scratch/root TMUX_TMPDIR=$scratch XDG_STATE_HOME=$scratch/state
 export LC_ALL BERTH_CONFIG_ROOT TMUX_TMPDIR XDG_STATE_HOME
-trap 'tmux kill-server 2>/dev/null; rm -rf "$scratch"' EXIT
+finish() {
+	tmux kill-server 2>/dev/null
+}
 mkdir -p "$scratch/root$VENDOR_CONF_DIR"
 program=$(cd "$srcdir" && pwd)/plugins/tmux/berth-tmux
-failed=0
-
-check() {
-	if [ "$1" = 0 ]; then
-		echo "ok - $2"
-	else
-		echo "not ok - $2"
-		failed=1
-	fi
-}
 
 cat >"$scratch/root$VENDOR_CONF_DIR/tmux.json" <<END
 {
@@ -120,7 +113,3 @@ check $? "who is gone is unknown"
 
 [ "$(wc -l <"$program")" -le 150 ]
 check $? "berth-tmux has no more than 150 lines"
-if [ "$failed" = 1 ]; then
-	sed 's/^/# /' "$scratch/log"
-fi
-exit "$failed"

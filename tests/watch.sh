@@ -3,28 +3,17 @@
 # berth watch: a block for each change, the screen of a terminal, and how it ends.
 # shellcheck disable=SC2181 # what a check is about stands on a line of its own
 set -u
+# shellcheck source=tests/report.sh
+. "$(dirname "$0")/report.sh"
 : "${srcdir:?}" "${BERTH:?}" "${BERTH_ADAPTER_DIR:?}"
 
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-watch-XXXXXX") || exit 1
 watching=
 # shellcheck disable=SC2317 # the trap reaches it
 finish() {
 	[ -z "$watching" ] || kill -KILL "$watching" 2>/dev/null
-	rm -rf "$scratch"
 }
-trap finish EXIT
-trap 'exit 1' HUP INT TERM
 unset COLUMNS BERTH_CONNECT BERTH_TOKEN_FILE
-out=$scratch/out err=$scratch/err data=$scratch/data failed=0
-
-check() {
-	if [ "$1" = 0 ]; then
-		printf 'ok - %s\n' "$2"
-	else
-		printf 'not ok - %s\n' "$2"
-		failed=1
-	fi
-}
+out=$scratch/out err=$scratch/err data=$scratch/data
 
 # Waits until a command succeeds; what it waits for is never in doubt, only when.
 wait_for() {
@@ -68,7 +57,7 @@ interrupt() {
 
 record kaya kaya
 if ! env --default-signal=INT true 2>/dev/null; then
-	echo "ok - berth watch # SKIP env of this system cannot give back a signal"
+	skip "berth watch" "env of this system cannot give back a signal"
 	exit 0
 fi
 
@@ -144,8 +133,7 @@ check $? "and where nobody reads any more, at once"
 
 if command -v python3 >/dev/null; then
 	python3 "$srcdir/tests/watch_terminal.py" "$BERTH" --adapter-dir "$BERTH_ADAPTER_DIR" --adapters local-pod \
-		--data-dir "$data" --workspace-root /srv/harbour watch || failed=1
+		--data-dir "$data" --workspace-root /srv/harbour watch || : >"$scratch/failed"
 else
-	echo "ok - a terminal # SKIP python3 is missing"
+	skip "a terminal" "python3 is missing"
 fi
-exit $failed
