@@ -85,7 +85,7 @@ class Isolated(Tests):
         began = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(time.time() - 1))
         found = self.quarantine()
         assert found["deaths"] == 2 and found["reason"] == "the process was killed by SIGKILL", found
-        assert began <= found["since"] <= time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()), found
+        assert began <= found["since"] <= time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(time.time())), found
         failure, = self.adapters()["unruly"]["failures"]
         assert failure["code"] == "quarantined" and found["since"] in failure["found"], failure
         assert "it ended 2 times" in failure["found"] and found["reason"] in failure["found"], failure
