@@ -14,6 +14,7 @@
 #include "core/isolation.h"
 #include "core/log.h"
 #include "core/settings.h"
+#include "inline/thread.h"
 
 const char *const inventory_default_names[] = {
 #ifdef WITH_ADAPTER_LOCAL_POD
@@ -174,7 +175,7 @@ static void begin(struct inventory *inventory, struct opening *opening)
 		opening->instance = instance_ref(same);
 		return;
 	}
-	opening->apart = isolated && pthread_create(&opening->thread, NULL, open_one, opening) == 0;
+	opening->apart = isolated && thread_create_quiet(&opening->thread, open_one, opening) == 0;
 	if (!opening->apart)
 		open_one(opening);
 }

@@ -17,6 +17,7 @@
 #include "core/identifier.h"
 #include "core/json_writer.h"
 #include "core/text.h"
+#include "inline/thread.h"
 #include "inline/utf8.h"
 
 enum { HOST_SCAN_MAX = 256 };
@@ -60,7 +61,7 @@ static void close_apart(struct registry *registry)
 	for (size_t i = 0; i < registry->n_instances; i++) {
 		struct instance *instance = registry->instances[i];
 
-		if (threads && instance->is_apart && pthread_create(&threads[n_threads], NULL, close_one, instance) == 0)
+		if (threads && instance->is_apart && thread_create_quiet(&threads[n_threads], close_one, instance) == 0)
 			n_threads++;
 		else
 			registry->instances[n++] = instance;
@@ -243,7 +244,7 @@ static struct early *ask_all_early(struct registry *registry, size_t first, enum
 			.wanted = request->limit,
 		};
 		early[i].asked = registry->instances[i]->is_apart &&
-				 pthread_create(&early[i].thread, NULL, ask_early, &early[i]) == 0;
+				 thread_create_quiet(&early[i].thread, ask_early, &early[i]) == 0;
 	}
 	return early;
 }

@@ -152,7 +152,7 @@ try "berth/adapter.h has no type of a library" \
 
 for header in "$srcdir"/include/inline/*.h; do
 	echo "#include \"inline/${header##*/}\"" >"$scratch/inline.c"
-	try "inline/${header##*/} alone is C11" compile "$CC" "-std=c11 -pedantic-errors" "$scratch/inline.c"
+	try "inline/${header##*/} alone is C11 with POSIX" compile "$CC" "-std=c11 -D_POSIX_C_SOURCE=200809L -pedantic-errors" "$scratch/inline.c"
 done
 
 # ---- Layers ----

@@ -10,9 +10,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+
+#include "inline/thread.h"
 
 enum { N_THREADS_MAX = 7 };
 
@@ -78,7 +79,6 @@ unsigned crew_size(unsigned max)
 int crew_start(unsigned n_threads, size_t n_pieces, crew_work *work, void *data, struct crew **crewp)
 {
 	struct crew *crew = calloc(1, sizeof *crew + n_pieces * sizeof *crew->pieces);
-	sigset_t all, before;
 
 	if (!crew)
 		return -ENOMEM;
@@ -87,16 +87,12 @@ int crew_start(unsigned n_threads, size_t n_pieces, crew_work *work, void *data,
 	crew->n_pieces = n_pieces;
 	pthread_mutex_init(&crew->lock, NULL);
 	pthread_cond_init(&crew->progress, NULL);
-	/* Signals are for the threads of the host. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
 	for (unsigned i = 0; i < n_threads && i < N_THREADS_MAX; i++) {
 		crew->members[i] = (struct member){ .crew = crew, .who = i + 1 };
-		if (pthread_create(&crew->members[i].thread, NULL, help, &crew->members[i]) != 0)
+		if (thread_create_quiet(&crew->members[i].thread, help, &crew->members[i]) != 0)
 			break;
 		crew->n_threads++;
 	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	*crewp = crew;
 	return 0;
 }

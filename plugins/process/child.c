@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "inline/thread.h"
 #include "said.h"
 
 #define MS UINT64_C(1000000)
@@ -591,19 +592,6 @@ static void destroy(struct child *child)
 	free(child);
 }
 
-/* The keeper takes no signals: they are for the host's own threads. */
-static int start_keeper(struct child *child)
-{
-	sigset_t all, before;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&child->keeper, NULL, keep, child);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return rc;
-}
-
 struct child *child_new(const struct child_settings *settings, struct launch *launch, const struct speech *speech,
 			void *speaker)
 {
@@ -632,7 +620,7 @@ struct child *child_new(const struct child_settings *settings, struct launch *la
 		return NULL;
 	}
 	recall(child);
-	if (start_keeper(child) != 0) {
+	if (thread_create_quiet(&child->keeper, keep, child) != 0) {
 		destroy(child);
 		return NULL;
 	}
