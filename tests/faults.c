@@ -76,36 +76,55 @@ static bool is_below(const char *path, const char *dir)
 	return len > 0 && strncmp(path, dir, len) == 0;
 }
 
-/* 0, or the errno that the call is to fail with. */
-static int decide(unsigned call, const char *path)
+bool fault_hits(unsigned call, const char *path, int *errorp)
 {
 	const struct fault *fault = &faults.fault;
-	int error = 0;
+	bool hit = false;
 
+	if (!(fault->calls & call))
+		return false;
 	pthread_mutex_lock(&faults.lock);
-	if (fault->calls & call && is_below(path, faults.dir)) {
+	if (fault->calls & call && (!*faults.dir || is_below(path, faults.dir))) {
 		unsigned long n = faults.n_calls++;
 
-		if (n >= fault->n_good && n - fault->n_good < fault->n_bad) {
-			error = fault->error;
-			faults.n_failed++;
-		}
+		hit = n >= fault->n_good && n - fault->n_good < fault->n_bad;
+		faults.n_failed += hit;
+		if (hit)
+			*errorp = fault->error;
 	}
 	pthread_mutex_unlock(&faults.lock);
-	return error;
+	return hit;
 }
 
-static int decide_of(unsigned call, int fd)
+bool fault_hits_fd(unsigned call, int fd, int *errorp)
 {
 	char path[PATH_MAX];
 
-	return faults.fault.calls & call && path_of(fd, path) ? decide(call, path) : 0;
+	/* A counter in memory (eventfd) does not fail, and libraries count on that. */
+	return faults.fault.calls & call && path_of(fd, path) && strncmp(path, "anon_inode:", 11) != 0 &&
+	       fault_hits(call, path, errorp);
+}
+
+/* Whether a call that moves no bytes fails. */
+static bool fails(unsigned call, const char *path)
+{
+	return fault_hits(call, path, &errno);
+}
+
+static bool fails_fd(unsigned call, int fd)
+{
+	return fault_hits_fd(call, fd, &errno);
 }
 
 static int fail_with(int error)
 {
 	errno = error;
 	return -1;
+}
+
+static size_t part_of(size_t len)
+{
+	return (len + 1) / 2;
 }
 
 /* Copies a file that has just been synced. */
@@ -145,11 +164,10 @@ static bool is_for_writing(int flags)
 static int open_or_fail(int dir_fd, const char *path, int flags, mode_t mode)
 {
 	char dir[PATH_MAX];
-	int error = 0;
 
-	if (is_for_writing(flags))
-		error = decide(FAULT_OPEN, *path != '/' && path_of(dir_fd, dir) ? dir : path);
-	return error ? fail_with(error) : (int)syscall(SYS_openat, dir_fd, path, flags, mode);
+	if (fails(is_for_writing(flags) ? FAULT_OPEN : FAULT_LOOK, *path != '/' && path_of(dir_fd, dir) ? dir : path))
+		return -1;
+	return (int)syscall(SYS_openat, dir_fd, path, flags, mode);
 }
 
 static mode_t mode_of(int flags, va_list args)
@@ -157,41 +175,50 @@ static mode_t mode_of(int flags, va_list args)
 	return flags & (O_CREAT | O_TMPFILE) ? va_arg(args, mode_t) : 0;
 }
 
-#define OPEN(name)                                              \
-	EXPORTED int name(const char *path, int flags, ...);    \
-	EXPORTED int name(const char *path, int flags, ...)     \
-	{                                                       \
-		va_list args;                                   \
-		mode_t mode;                                    \
-								\
-		va_start(args, flags);                          \
-		mode = mode_of(flags, args);                    \
-		va_end(args);                                   \
-		return open_or_fail(AT_FDCWD, path, flags, mode); \
+#define OPEN(name, parameters, dir_fd)                                 \
+	EXPORTED int name parameters;                                  \
+	EXPORTED int name parameters                                   \
+	{                                                              \
+		va_list args;                                          \
+		mode_t mode;                                           \
+								       \
+		va_start(args, flags);                                 \
+		mode = mode_of(flags, args);                           \
+		va_end(args);                                          \
+		return open_or_fail(dir_fd, path, flags, mode);        \
 	}
 
-OPEN(open64)
+OPEN(open, (const char *path, int flags, ...), AT_FDCWD)
+OPEN(open64, (const char *path, int flags, ...), AT_FDCWD)
+OPEN(openat, (int dir_fd, const char *path, int flags, ...), dir_fd)
+OPEN(openat64, (int dir_fd, const char *path, int flags, ...), dir_fd)
 
-EXPORTED int openat(int dir_fd, const char *path, int flags, ...)
+/* What a call of the C library becomes where it is built with checks. */
+EXPORTED int __open_2(const char *path, int flags);
+EXPORTED int __open_2(const char *path, int flags)
 {
-	va_list args;
-	mode_t mode;
+	return open_or_fail(AT_FDCWD, path, flags, 0);
+}
 
-	va_start(args, flags);
-	mode = mode_of(flags, args);
-	va_end(args);
-	return open_or_fail(dir_fd, path, flags, mode);
+EXPORTED int __openat_2(int dir_fd, const char *path, int flags);
+EXPORTED int __openat_2(int dir_fd, const char *path, int flags)
+{
+	return open_or_fail(dir_fd, path, flags, 0);
 }
 
 static ssize_t write_or_fail(int fd, const void *data, size_t len, off_t at)
 {
-	int error = decide_of(FAULT_WRITE, fd);
+	int error;
 
-	if (!error)
-		return at < 0 ? syscall(SYS_write, fd, data, len) : syscall(SYS_pwrite64, fd, data, len, at);
-	if (faults.fault.torn && at >= 0 && syscall(SYS_pwrite64, fd, data, len / 2, at) < 0)
-		abort();
-	return fail_with(error);
+	/* What is said of faults is wanted. */
+	if (fd != STDERR_FILENO && fault_hits_fd(FAULT_WRITE, fd, &error)) {
+		if (error && faults.fault.torn && at >= 0 && syscall(SYS_pwrite64, fd, data, len / 2, at) < 0)
+			abort();
+		if (error)
+			return fail_with(error);
+		len = part_of(len);
+	}
+	return at < 0 ? syscall(SYS_write, fd, data, len) : syscall(SYS_pwrite64, fd, data, len, at);
 }
 
 EXPORTED ssize_t write(int fd, const void *data, size_t len)
@@ -199,24 +226,57 @@ EXPORTED ssize_t write(int fd, const void *data, size_t len)
 	return write_or_fail(fd, data, len, -1);
 }
 
+EXPORTED ssize_t pwrite(int fd, const void *data, size_t len, off_t at)
+{
+	return write_or_fail(fd, data, len, at);
+}
+
 EXPORTED ssize_t pwrite64(int fd, const void *data, size_t len, off64_t at)
 {
 	return write_or_fail(fd, data, len, at);
 }
 
+static ssize_t read_or_fail(int fd, void *data, size_t len, off_t at)
+{
+	int error;
+
+	if (fault_hits_fd(FAULT_READ, fd, &error)) {
+		if (error)
+			return fail_with(error);
+		len = part_of(len);
+	}
+	return at < 0 ? syscall(SYS_read, fd, data, len) : syscall(SYS_pread64, fd, data, len, at);
+}
+
+EXPORTED ssize_t read(int fd, void *data, size_t len)
+{
+	return read_or_fail(fd, data, len, -1);
+}
+
+EXPORTED ssize_t __read_chk(int fd, void *data, size_t len, size_t room);
+EXPORTED ssize_t __read_chk(int fd, void *data, size_t len, size_t room)
+{
+	if (len > room)
+		abort();
+	return read_or_fail(fd, data, len, -1);
+}
+
+EXPORTED ssize_t pread(int fd, void *data, size_t len, off_t at)
+{
+	return read_or_fail(fd, data, len, at);
+}
+
 EXPORTED ssize_t pread64(int fd, void *data, size_t len, off64_t at)
 {
-	int error = decide_of(FAULT_READ, fd);
-
-	return error ? fail_with(error) : syscall(SYS_pread64, fd, data, len, at);
+	return read_or_fail(fd, data, len, at);
 }
 
 static int sync_or_fail(long call, int fd)
 {
-	int error = decide_of(FAULT_SYNC, fd), rc;
+	int rc;
 
-	if (error)
-		return fail_with(error);
+	if (fails_fd(FAULT_SYNC, fd))
+		return -1;
 	rc = (int)syscall(call, fd);
 	if (rc == 0)
 		copy_synced(fd);
@@ -235,21 +295,30 @@ EXPORTED int fdatasync(int fd)
 
 EXPORTED int ftruncate64(int fd, off64_t len)
 {
-	int error = decide_of(FAULT_TRUNCATE, fd);
-
-	return error ? fail_with(error) : (int)syscall(SYS_ftruncate, fd, len);
+	return fails_fd(FAULT_TRUNCATE, fd) ? -1 : (int)syscall(SYS_ftruncate, fd, len);
 }
 
 EXPORTED int mkdir(const char *path, mode_t mode)
 {
-	int error = decide(FAULT_OPEN, path);
+	return fails(FAULT_OPEN, path) ? -1 : (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
+}
 
-	return error ? fail_with(error) : (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
+EXPORTED int rename(const char *from, const char *to)
+{
+	return fails(FAULT_OPEN, to) ? -1 : (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
 }
 
 EXPORTED int renameat(int from_fd, const char *from, int to_fd, const char *to)
 {
-	int error = decide_of(FAULT_OPEN, to_fd);
+	return fails_fd(FAULT_OPEN, to_fd) ? -1 : (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, 0);
+}
 
-	return error ? fail_with(error) : (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, 0);
+EXPORTED int unlink(const char *path)
+{
+	return fails(FAULT_OPEN, path) ? -1 : (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
+}
+
+EXPORTED int unlinkat(int dir_fd, const char *path, int flags)
+{
+	return fails_fd(FAULT_OPEN, dir_fd) ? -1 : (int)syscall(SYS_unlinkat, dir_fd, path, flags);
 }

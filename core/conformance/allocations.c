@@ -15,6 +15,7 @@
 #include <string.h>
 
 static _Thread_local bool counting;
+static atomic_bool counting_all;
 static _Atomic uint64_t countdown; /* 0: nothing fails */
 static atomic_bool fail_all, failed;
 static _Atomic int64_t live;
@@ -25,6 +26,11 @@ bool allocations_count(bool on)
 
 	counting = on;
 	return was;
+}
+
+void allocations_count_all(bool on)
+{
+	counting_all = on;
 }
 
 void allocations_fail_at(uint64_t n, bool all)
@@ -63,7 +69,7 @@ static bool must_fail(void)
 {
 	uint64_t left = countdown;
 
-	if (!counting)
+	if (!counting && !counting_all)
 		return false;
 	if (failed && fail_all)
 		return true;

@@ -15,6 +15,9 @@ bool allocations_can_fail(void);
 /* Counts the allocations of this thread, or no longer; returns what it was. */
 bool allocations_count(bool on);
 
+/* Counts the allocations of all threads, or no longer. */
+void allocations_count_all(bool on);
+
 /* Lets the nth allocation from now on that is counted fail, in any thread, and each
  * later one if all is true. 0: none. */
 void allocations_fail_at(uint64_t n, bool all);
