@@ -265,11 +265,13 @@ static const char *argument_of(const char *argument, char **made)
 static void become(const struct command *command, bool faults, const int fds[3])
 {
 	static const char *const checker[] = { "valgrind", "-q", "--error-exitcode=99", "--leak-check=full",
-					       "--errors-for-leak-kinds=definite" };
+					       "--errors-for-leak-kinds=definite",
+					       "--soname-synonyms=somalloc=nouserintercepts", "--trace-children=yes",
+					       "sh", "-c", "LD_PRELOAD=$LD_PRELOAD:" TESTS_FAULT_LIBRARY " exec \"$@\"", "sh" };
 	/* exec takes them without const, and writes into none. */
 	union {
-		const char *list[N_ARGUMENTS + 16];
-		char *given[N_ARGUMENTS + 16];
+		const char *list[N_ARGUMENTS + 24];
+		char *given[N_ARGUMENTS + 24];
 	} argv;
 	char *made[N_ARGUMENTS] = { NULL };
 	sigset_t none;
@@ -293,7 +295,8 @@ static void become(const struct command *command, bool faults, const int fds[3])
 	for (size_t i = 0; i < N_ARGUMENTS && command->arguments[i]; i++)
 		argv.list[n++] = argument_of(command->arguments[i], &made[i]);
 	argv.list[n] = NULL;
-	if (faults)
+	/* valgrind puts something of its own there, which must stay. */
+	if (faults && !all.valgrind)
 		setenv("LD_PRELOAD", TESTS_FAULT_LIBRARY, 1);
 	else
 		unsetenv("LD_PRELOAD");
