@@ -180,6 +180,26 @@ static void any_call_of_opening_may_fail(void **state)
 	stored_start(stored);
 }
 
+/* What cannot be opened for a moment is not taken for what is not there. */
+static void a_store_without_descriptors_is_not_made_anew(void **state)
+{
+	struct stored *stored = *state;
+	unsigned long nth = 0;
+
+	ask_accepted(&stored->host, SPAWN(COMPANION));
+	ask_accepted(&stored->host, INPUT(ONE, "'content':'good'"));
+	do {
+		stored_stop(stored);
+		fault_set(stored->dir, (struct fault){ FAULT_OPEN | FAULT_LOOK, EMFILE, nth++, 1, 0 });
+		stored_start(stored);
+		assert_int_equal(total_items(&stored->host), 1);
+		stored_stop(stored);
+		stored_start(stored);
+		assert_int_equal(total_items(&stored->host), 1);
+	} while (fault_end() > 0);
+	assert_true(nth > 4);
+}
+
 static void a_store_that_cannot_be_read_says_so(void **state)
 {
 	struct stored *stored = *state;
@@ -440,6 +460,7 @@ int main(void)
 		STORED_TEST(what_cannot_be_kept_is_rejected_until_the_fault_is_gone),
 		STORED_TEST(any_call_may_fail),
 		STORED_TEST(any_call_of_opening_may_fail),
+		STORED_TEST(a_store_without_descriptors_is_not_made_anew),
 		STORED_TEST(a_store_that_cannot_be_read_says_so),
 		STORED_TEST(what_cannot_be_written_can_be_opened_and_read),
 		STORED_TEST(a_directory_that_is_away_is_missed),

@@ -151,10 +151,11 @@ static int judge_file(const struct store_file *file, int fd, struct reason *reas
 /* 1: there is a store; 0: there is none. */
 static int judge(struct store_file *file, struct reason *reason)
 {
-	int fd = openat(file->dir_fd, NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), rc;
 	struct stat st;
+	int fd, rc;
 
 	file->had_log = fstatat(file->dir_fd, LOG_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	fd = openat(file->dir_fd, NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 && errno == ELOOP)
 		return reason_set(reason, -EBADMSG, "%s is a link; " WHAT_TO_DO, file->path);
 	if (fd < 0 && errno == ENOENT && file->had_log)
