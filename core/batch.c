@@ -6,10 +6,8 @@
 
 #include "core/batch.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/cleanup.h"
 #include "core/io.h"
@@ -168,22 +166,10 @@ static int flush(struct pipe *pipe, struct error *error)
 /* Reads what there is: 1 if something came, 0 at the end, or a negative errno. */
 static int fill(struct pipe *pipe, struct error *error)
 {
-	char *end = buffer_reserve(&pipe->batch.in, READ_SIZE);
-	ssize_t n;
+	ssize_t n = io_read(pipe->in_fd, &pipe->batch.in, READ_SIZE);
 
-	if (!end)
-		return error_set(error, -ENOMEM, "no memory for a line");
-	do {
-		n = read(pipe->in_fd, end, READ_SIZE);
-		if (n < 0 && errno == EAGAIN) {
-			struct pollfd wait = { .fd = pipe->in_fd, .events = POLLIN };
-
-			poll(&wait, 1, -1);
-		}
-	} while (n < 0 && (errno == EINTR || errno == EAGAIN));
 	if (n < 0)
-		return error_set(error, -errno, "standard input: %s", strerror(errno));
-	pipe->batch.in.len += (size_t)n;
+		return error_set(error, (int)n, "standard input: %s", strerror((int)-n));
 	return n > 0;
 }
 

@@ -125,19 +125,12 @@ static enum status read_content(const struct program *program, struct buffer *co
 {
 	ssize_t n = 1;
 
-	while (n > 0 && content->len <= line_max(program)) {
-		char *end = buffer_reserve(content, 65536);
-
-		if (!end)
-			return complain_no_memory();
-		n = read(program->in_fd, end, 65536);
-		if (n < 0 && errno == EINTR)
-			n = 1;
-		else if (n < 0)
-			return complain(STATUS_SETUP, "standard input: %s", strerror(errno));
-		else
-			content->len += (size_t)n;
-	}
+	while (n > 0 && content->len <= line_max(program))
+		n = io_read(program->in_fd, content, 65536);
+	if (n == -ENOMEM)
+		return complain_no_memory();
+	if (n < 0)
+		return complain(STATUS_SETUP, "standard input: %s", strerror((int)-n));
 	if (content->len > line_max(program))
 		return complain(STATUS_USAGE, "standard input: at most %zu bytes are expected", line_max(program));
 	return STATUS_DONE;

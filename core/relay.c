@@ -13,9 +13,7 @@
 
 #include "core/relay.h"
 
-#include <poll.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/buffer.h"
 #include "core/cleanup.h"
@@ -145,22 +143,10 @@ static int send_complete(struct relay *relay, struct error *error)
 /* Reads what there is: 1 if something came, 0 at the end, or a negative errno. */
 static int fill(struct relay *relay, struct error *error)
 {
-	char *end = buffer_reserve(&relay->in, READ_SIZE);
-	ssize_t n;
+	ssize_t n = io_read(relay->in_fd, &relay->in, READ_SIZE);
 
-	if (!end)
-		return error_set(error, -ENOMEM, "no memory for a line");
-	do {
-		n = read(relay->in_fd, end, READ_SIZE);
-		if (n < 0 && errno == EAGAIN) {
-			struct pollfd wait = { .fd = relay->in_fd, .events = POLLIN };
-
-			poll(&wait, 1, -1);
-		}
-	} while (n < 0 && (errno == EINTR || errno == EAGAIN));
 	if (n < 0)
-		return error_set(error, -errno, "standard input: %s", strerror(errno));
-	relay->in.len += (size_t)n;
+		return error_set(error, (int)n, "standard input: %s", strerror((int)-n));
 	return n > 0;
 }
 

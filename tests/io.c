@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Writing to where not all of it fits at once. */
+/* Writing to where not all of it fits at once, and reading where not all of it is there. */
 #include "config.h"
 
 #include <setjmp.h>
@@ -67,8 +67,50 @@ static void all_of_it_arrives(void **state)
 	free(text);
 }
 
+static void *write_bits(void *data)
+{
+	int fd = *(const int *)data;
+
+	for (size_t i = 0; i < SIZE; i += 10) {
+		unsigned char bit[10];
+
+		for (size_t j = 0; j < sizeof bit; j++)
+			bit[j] = pattern(i + j);
+		if (write(fd, bit, sizeof bit) != sizeof bit)
+			break;
+	}
+	close(fd);
+	return NULL;
+}
+
+static void all_of_it_is_awaited(void **state)
+{
+	(void)state;
+	for (int flags = 0; flags <= O_NONBLOCK; flags += O_NONBLOCK) {
+		struct buffer text = { 0 };
+		pthread_t writer;
+		ssize_t n;
+		int fds[2];
+
+		assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+		assert_int_equal(fcntl(fds[0], F_SETFL, flags), 0);
+		assert_int_equal(pthread_create(&writer, NULL, write_bits, &fds[1]), 0);
+		while ((n = io_read(fds[0], &text, 4096)) > 0)
+			assert_true(n <= 4096);
+		assert_int_equal(n, 0);
+		assert_int_equal(pthread_join(writer, NULL), 0);
+		assert_int_equal(text.len, SIZE);
+		for (size_t i = 0; i < SIZE; i++)
+			if ((unsigned char)text.data[i] != pattern(i))
+				fail_msg("byte %zu", i);
+		buffer_fini(&text);
+		close(fds[0]);
+	}
+}
+
 static void what_fails_is_said(void **state)
 {
+	struct buffer text = { 0 };
 	int fds[2];
 
 	(void)state;
@@ -78,6 +120,9 @@ static void what_fails_is_said(void **state)
 	assert_int_equal(io_write_all(fds[1], "x", 1), -EPIPE);
 	close(fds[1]);
 	assert_int_equal(io_write_all(-1, "x", 1), -EBADF);
+	assert_int_equal(io_read(-1, &text, 1), -EBADF);
+	assert_int_equal(text.len, 0);
+	buffer_fini(&text);
 	assert_int_equal(io_write_all(-1, "", 0), 0);
 }
 
@@ -85,6 +130,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_of_it_arrives),
+		cmocka_unit_test(all_of_it_is_awaited),
 		cmocka_unit_test(what_fails_is_said),
 	};
 
