@@ -178,9 +178,9 @@ static int write_whole(int fd, const unsigned char *data, size_t len)
 	for (size_t done = 0; done < len;) {
 		ssize_t n = write(fd, data + done, len - done);
 
-		if (n < 0)
+		if (n < 0 && errno != EINTR)
 			return -errno;
-		done += (size_t)n;
+		done += n > 0 ? (size_t)n : 0;
 	}
 	return 0;
 }
