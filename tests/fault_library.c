@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Faults for a program that knows nothing of them: faults.c and the allocations of the
  * conformance suite, made a library that is loaded before all others. What happens before main
- * and after it is the C library's and is left alone. */
+ * and after it is the C library's and is left alone, as are programs that are started. */
 #undef _FORTIFY_SOURCE
 
 #include "config.h"
@@ -29,6 +29,7 @@
 #define EXPORTED __attribute__((visibility("default")))
 
 static struct fault_order *order;
+static pid_t ordered; /* the process that main began in */
 
 /* The next function of a name; its type is that of where it is put. */
 static void find(const char *name, void *functionp)
@@ -43,7 +44,38 @@ static bool fails(unsigned call)
 	return fault_hits(call, "", &errno);
 }
 
-/* ---- Main ---- */
+/* ---- Main and its end ---- */
+
+/* Adds what has failed in this process since it was added last; what is forked adds its own. */
+static void account(void)
+{
+	static atomic_ulong n_told;
+	unsigned long n = fault_count() + allocations_failed();
+
+	if (!order)
+		return;
+	order->n_failed += n - atomic_exchange(&n_told, n);
+	if (getpid() == ordered)
+		order->ended = true;
+}
+
+EXPORTED void _exit(int status)
+{
+	account();
+	for (;;)
+		syscall(SYS_exit_group, status);
+}
+
+EXPORTED int execve(const char *path, char *const arguments[], char *const variables[])
+{
+	account();
+	return (int)syscall(SYS_execve, path, arguments, variables);
+}
+
+EXPORTED int execv(const char *path, char *const arguments[])
+{
+	return execve(path, arguments, environ);
+}
 
 static int (*real_main)(int argc, char **argv, char **environment);
 
@@ -56,6 +88,10 @@ static void take_order(const char *path)
 		abort();
 	close(fd);
 	order = memory;
+	ordered = getpid();
+	/* What it starts has calls of its own. */
+	unsetenv("BERTH_FAULT_ORDER");
+	unsetenv("LD_PRELOAD");
 }
 
 /* libcrypto 3.0 goes on with a context that is made by half where its first use finds no memory,
@@ -85,8 +121,8 @@ static int main_with_faults(int argc, char **argv, char **environment)
 	allocations_fail_at(order->nth_allocation, order->all_allocations);
 	status = real_main(argc, argv, environment);
 	allocations_count_all(false);
-	order->n_failed += fault_end() + allocations_failed();
-	order->ended = true;
+	fault_end();
+	account();
 	return status;
 }
 

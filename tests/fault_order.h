@@ -15,7 +15,7 @@ struct fault_order {
 	bool all_allocations;	  /* those behind it, too */
 	int64_t clock_step_s;	  /* from the nth reading of the wall clock on */
 	uint64_t nth_reading;
-	atomic_ulong n_failed;	  /* how many have failed, once main has returned */
+	atomic_ulong n_failed;	  /* how many have failed, once the process has ended by itself */
 	atomic_bool ended;	  /* whether it has */
 };
 

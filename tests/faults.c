@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -44,6 +45,16 @@ unsigned long fault_end(void)
 	pthread_mutex_lock(&faults.lock);
 	n = faults.n_failed;
 	faults.fault = (struct fault){ 0 };
+	pthread_mutex_unlock(&faults.lock);
+	return n;
+}
+
+unsigned long fault_count(void)
+{
+	unsigned long n;
+
+	pthread_mutex_lock(&faults.lock);
+	n = faults.n_failed;
 	pthread_mutex_unlock(&faults.lock);
 	return n;
 }
@@ -99,10 +110,18 @@ bool fault_hits(unsigned call, const char *path, int *errorp)
 bool fault_hits_fd(unsigned call, int fd, int *errorp)
 {
 	char path[PATH_MAX];
+	int type = SOCK_STREAM;
+	socklen_t size = sizeof type;
 
+	if (!(faults.fault.calls & call) || !path_of(fd, path))
+		return false;
 	/* A counter in memory (eventfd) does not fail, and libraries count on that. */
-	return faults.fault.calls & call && path_of(fd, path) && strncmp(path, "anon_inode:", 11) != 0 &&
-	       fault_hits(call, path, errorp);
+	if (strncmp(path, "anon_inode:", 11) == 0)
+		return false;
+	/* What goes in packets goes whole. */
+	if (faults.fault.error == 0 && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type != SOCK_STREAM)
+		return false;
+	return fault_hits(call, path, errorp);
 }
 
 /* Whether a call that moves no bytes fails. */

@@ -39,6 +39,9 @@ void fault_set(const char *dir, struct fault fault);
 /* Ends it; returns how many calls failed. */
 unsigned long fault_end(void);
 
+/* How many have failed so far. */
+unsigned long fault_count(void);
+
 /* For further calls: whether one fails, with the errno that it is to have, or 0 for a part. */
 bool fault_hits(unsigned call, const char *path, int *errorp);
 bool fault_hits_fd(unsigned call, int fd, int *errorp);
