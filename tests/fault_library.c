@@ -14,6 +14,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -107,6 +108,20 @@ static void use_libcrypto(void)
 		give_back(fetch(NULL, "SHA256", NULL));
 }
 
+/* Whether it is code of the program or an adapter, or of what allocates for these. */
+static bool is_own(const void *caller)
+{
+	const char *name;
+	Dl_info info;
+
+	if (!dladdr(caller, &info) || !info.dli_fname)
+		return false;
+	name = strrchr(info.dli_fname, '/');
+	name = name ? name + 1 : info.dli_fname;
+	return (strncmp(name, "lib", 3) != 0 && strncmp(name, "ld-", 3) != 0) || strncmp(name, "libc.", 5) == 0 ||
+	       strncmp(name, "libcjson.", 9) == 0;
+}
+
 static int main_with_faults(int argc, char **argv, char **environment)
 {
 	const char *path = getenv("BERTH_FAULT_ORDER");
@@ -117,6 +132,8 @@ static int main_with_faults(int argc, char **argv, char **environment)
 	take_order(path);
 	use_libcrypto();
 	fault_set("", order->fault);
+	if (order->own_allocations)
+		allocations_count_only(is_own);
 	allocations_count_all(true);
 	allocations_fail_at(order->nth_allocation, order->all_allocations);
 	status = real_main(argc, argv, environment);

@@ -47,6 +47,7 @@ enum {
 	HARMLESS = 1 << 3,   /* the answer must be the same */
 	ONCE = 1 << 4,	     /* one run has all of it */
 	CLOSED = 1 << 5,     /* are standard descriptors: the bits of the number of the run */
+	OWN = 1 << 7,	     /* those of libraries are let alone */
 	NARROW = 1 << 6,     /* are standard input and output: pipes that are full, or empty, again and again */
 };
 
@@ -59,6 +60,7 @@ static const struct kind {
 	int64_t step_s;
 } kinds[] = {
 	{ "allocation", ALLOCATION, 0, 0, 0, 0 },
+	{ "own allocation", ALLOCATION | OWN, 0, 0, 0, 0 },
 	{ "allocation, from one on", ALLOCATION | ALL_BEHIND, 0, 0, 0, 0 },
 	{ "open for writing: EROFS", 0, FAULT_OPEN, EROFS, 1, 0 },
 	{ "open: EMFILE", 0, FAULT_OPEN | FAULT_LOOK, EMFILE, 1, 0 },
@@ -770,6 +772,7 @@ static void order(const struct kind *kind, uint64_t n)
 	if (kind->flags & ALLOCATION) {
 		all.order->nth_allocation = n;
 		all.order->all_allocations = kind->flags & ALL_BEHIND;
+		all.order->own_allocations = kind->flags & OWN;
 	} else if (kind->flags & CLOCK) {
 		all.order->nth_reading = n;
 		all.order->clock_step_s = kind->step_s;

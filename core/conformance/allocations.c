@@ -16,6 +16,7 @@
 
 static _Thread_local bool counting;
 static atomic_bool counting_all;
+static bool (*counted_by)(const void *caller); /* NULL: by anyone */
 static _Atomic uint64_t countdown; /* 0: nothing fails */
 static atomic_bool fail_all, failed;
 static _Atomic int64_t live;
@@ -31,6 +32,11 @@ bool allocations_count(bool on)
 void allocations_count_all(bool on)
 {
 	counting_all = on;
+}
+
+void allocations_count_only(bool (*by)(const void *caller))
+{
+	counted_by = by;
 }
 
 void allocations_fail_at(uint64_t n, bool all)
@@ -65,11 +71,11 @@ bool allocations_can_fail(void)
 }
 
 /* Whether this allocation is the one, or a later one. */
-static bool must_fail(void)
+static bool must_fail(const void *caller)
 {
 	uint64_t left = countdown;
 
-	if (!counting && !counting_all)
+	if ((!counting && !counting_all) || (counted_by && !counted_by(caller)))
 		return false;
 	if (failed && fail_all)
 		return true;
@@ -140,26 +146,30 @@ static void *out_of_memory(void)
 	return NULL;
 }
 
+#define CALLER __builtin_return_address(0)
+
 EXPORT void *malloc(size_t size)
 {
 	if (!find_next())
 		return early_allocate(size);
-	return must_fail() ? out_of_memory() : counted(next.malloc(size));
+	return must_fail(CALLER) ? out_of_memory() : counted(next.malloc(size));
 }
 
 EXPORT void *calloc(size_t n, size_t size)
 {
 	if (!find_next())
 		return early_allocate(n * size);
-	return must_fail() ? out_of_memory() : counted(next.calloc(n, size));
+	return must_fail(CALLER) ? out_of_memory() : counted(next.calloc(n, size));
 }
 
 EXPORT void *realloc(void *block, size_t size)
 {
 	void *moved;
 
+	if (!block && !find_next())
+		return early_allocate(size);
 	if (!block)
-		return malloc(size);
+		return must_fail(CALLER) ? out_of_memory() : counted(next.malloc(size));
 	if (is_early(block) || !find_next()) {
 		size_t behind = (size_t)(early + sizeof early - (char *)block);
 
@@ -168,7 +178,7 @@ EXPORT void *realloc(void *block, size_t size)
 			memcpy(moved, block, size < behind ? size : behind);
 		return moved;
 	}
-	if (must_fail())
+	if (must_fail(CALLER))
 		return out_of_memory();
 	moved = next.realloc(block, size);
 	if (!moved && size == 0)
@@ -176,21 +186,26 @@ EXPORT void *realloc(void *block, size_t size)
 	return moved;
 }
 
-EXPORT void *memalign(size_t align, size_t size)
+static void *allocate_aligned(size_t align, size_t size, const void *caller)
 {
 	if (!find_next())
 		return NULL;
-	return must_fail() ? out_of_memory() : counted(next.memalign(align, size));
+	return must_fail(caller) ? out_of_memory() : counted(next.memalign(align, size));
+}
+
+EXPORT void *memalign(size_t align, size_t size)
+{
+	return allocate_aligned(align, size, CALLER);
 }
 
 EXPORT void *aligned_alloc(size_t align, size_t size)
 {
-	return memalign(align, size);
+	return allocate_aligned(align, size, CALLER);
 }
 
 EXPORT int posix_memalign(void **blockp, size_t align, size_t size)
 {
-	void *block = memalign(align, size);
+	void *block = allocate_aligned(align, size, CALLER);
 
 	if (!block)
 		return ENOMEM;

@@ -18,6 +18,9 @@ bool allocations_count(bool on);
 /* Counts the allocations of all threads, or no longer. */
 void allocations_count_all(bool on);
 
+/* Of those, only what is allocated by code at an address of which this is true; NULL: by any. */
+void allocations_count_only(bool (*by)(const void *caller));
+
 /* Lets the nth allocation from now on that is counted fail, in any thread, and each
  * later one if all is true. 0: none. */
 void allocations_fail_at(uint64_t n, bool all);
