@@ -3,14 +3,22 @@
  * counted, this is linked in, and writes them before. */
 #include "config.h"
 
-#include <sys/syscall.h>
+#include <dlfcn.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 void __gcov_dump(void);
 
+static void (*next_exit)(int status);
+
+__attribute__((constructor)) static void find_next(void)
+{
+	*(void **)&next_exit = dlsym(RTLD_NEXT, "_exit");
+}
+
 __attribute__((visibility("default"))) void _exit(int status)
 {
 	__gcov_dump();
-	for (;;)
-		syscall(SYS_exit_group, status);
+	next_exit(status);
+	abort();
 }

@@ -610,7 +610,7 @@ static char *next_line(char **restp)
 static bool says_what_is_wrong(const char *line)
 {
 	static const char *const words[] = { "\"error\":", "\"severity\":\"error\"", "\"severity\":\"warning\"", "\"rejected\"",
-					     "\"state\":\"failed\"" };
+					     "\"failures\":[{" };
 
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 		if (strstr(line, words[i]))
@@ -694,7 +694,7 @@ static const char *judge_cluster(const struct run *run)
 {
 	static const struct command workers = { "workers", { "--json", "workers" }, CLUSTER };
 	CLEANUP_FREE char *worker = worker_in(run->out.data);
-	CLEANUP(run_fini) struct run list;
+	CLEANUP(run_fini) struct run list = { 0 };
 
 	if (!worker || !strstr(run->out.data, "acceptance_evidence"))
 		return NULL;
