@@ -21,7 +21,9 @@
 #include <libltdl/lt_dlloader.h>
 #include <limits.h>
 #include <ltdl.h>
-#include <openssl/evp.h>
+/* Of the functions below, libcrypto would rather see others used; but without memory, their first use ends the process. */
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,25 +191,26 @@ static int register_adapter(struct adapter *adapter, lt_dlhandle handle, struct 
 static int seal(int from, char sha256[65], struct failure *failure)
 {
 	CLEANUP_CLOSE int fd = memfd_create("berth-plugin", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	EVP_MD_CTX *context = EVP_MD_CTX_new();
-	bool fine = fd >= 0 && context && EVP_DigestInit_ex(context, EVP_sha256(), NULL);
+	unsigned char digest[SHA256_DIGEST_LENGTH];
+	SHA256_CTX context;
+	bool fine = fd >= 0 && SHA256_Init(&context);
 	char block[65536];
 	ssize_t n = 1;
+	int sealed;
 
-	while (fine && n > 0) {
+	while (fine && n != 0) {
 		n = read(from, block, sizeof block);
-		fine = n >= 0 && EVP_DigestUpdate(context, block, (size_t)n) && io_write_all(fd, block, (size_t)n) == 0;
+		fine = n < 0 ? errno == EINTR : SHA256_Update(&context, block, (size_t)n) && io_write_all(fd, block, (size_t)n) == 0;
 	}
-	fine = fine && EVP_DigestFinal_ex(context, digest, NULL) &&
+	fine = fine && SHA256_Final(digest, &context) &&
 	       fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0;
-	EVP_MD_CTX_free(context);
-	if (!fine)
+	sealed = fine ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+	if (sealed < 0)
 		return failure_set(failure, FAILURE_PLUGIN_UNREADABLE, "a file that can be copied and hashed", "%s",
-				   errno ? strerror(errno) : "no digest");
-	for (size_t i = 0; i < 32; i++)
+				   strerror(errno));
+	for (size_t i = 0; i < sizeof digest; i++)
 		snprintf(sha256 + 2 * i, 3, "%02x", digest[i]);
-	return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return sealed;
 }
 
 /* Puts a sealed copy in the place of *fdp, if it is what was pinned. */
