@@ -95,19 +95,6 @@ static void take_order(const char *path)
 	unsetenv("LD_PRELOAD");
 }
 
-/* libcrypto 3.0 goes on with a context that is made by half where its first use finds no memory,
- * and ends the process by that: it has been used once when the faults begin. */
-static void use_libcrypto(void)
-{
-	void *(*fetch)(void *, const char *, const char *);
-	void (*give_back)(void *);
-
-	*(void **)&fetch = dlsym(RTLD_DEFAULT, "EVP_MD_fetch");
-	*(void **)&give_back = dlsym(RTLD_DEFAULT, "EVP_MD_free");
-	if (fetch && give_back)
-		give_back(fetch(NULL, "SHA256", NULL));
-}
-
 /* Whether it is code of the program or an adapter, or of what allocates for these. */
 static bool is_own(const void *caller)
 {
@@ -130,7 +117,6 @@ static int main_with_faults(int argc, char **argv, char **environment)
 	if (!path)
 		return real_main(argc, argv, environment);
 	take_order(path);
-	use_libcrypto();
 	fault_set("", order->fault);
 	if (order->own_allocations)
 		allocations_count_only(is_own);

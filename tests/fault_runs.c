@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <openssl/sha.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -105,6 +106,7 @@ enum {
 	CHILD = 1 << 11,    /* the faults are theirs */
 	CLUSTER = 1 << 12,  /* has the adapter of clusters alone, with a stand-in for the cluster */
 	VARIES = 1 << 13,   /* the answer is another one each time */
+	PINNED = 1 << 15,   /* its adapters are pinned */
 	SLOW = 1 << 14,	    /* left out but for --all and --only */
 };
 
@@ -115,6 +117,7 @@ static const struct command {
 	{ "runtimes", { "--json", "runtimes" }, 0 },
 	{ "hosts", { "--json", "hosts" }, 0 },
 	{ "workers", { "--json", "workers" }, EVERY },
+	{ "workers, pinned", { "--json", "workers" }, PINNED },
 	{ "workers in a table", { "workers" }, TEXT },
 	{ "worker", { "--json", "worker", EMBEDDED, ONE }, 0 },
 	{ "spawn", { "--json", "spawn", EMBEDDED, "--ticket", "T-1", "--role", "coder" }, 0 },
@@ -179,7 +182,7 @@ static const char *const exchanges[] = {
 
 /* ---- Where it all is ---- */
 
-enum root { ROOT_PLAIN, ROOT_ISOLATED, ROOT_CHILD, ROOT_CLUSTER, N_ROOTS };
+enum root { ROOT_PLAIN, ROOT_ISOLATED, ROOT_CHILD, ROOT_PINNED, ROOT_CLUSTER, N_ROOTS };
 
 static struct {
 	char *roots[N_ROOTS]; /* of configuration */
@@ -318,7 +321,7 @@ static const char *root_of(unsigned flags, bool faults)
 	if (flags & CLUSTER)
 		return all.roots[ROOT_CLUSTER];
 	if (!(flags & ISOLATED))
-		return all.roots[ROOT_PLAIN];
+		return all.roots[flags & PINNED ? ROOT_PINNED : ROOT_PLAIN];
 	return all.roots[flags & CHILD && faults ? ROOT_CHILD : ROOT_ISOLATED];
 }
 
@@ -849,15 +852,38 @@ static void write_dropin(enum root root, const char *name, const char *format, .
 	scratch_write(all.scratch, path, dropin, strlen(dropin));
 }
 
+/* The digest of the plugin of an adapter, to be freed. */
+static char *digest_of(const char *id)
+{
+	CLEANUP_FREE char *path = text("%s/%s.so", all.adapter_dir, id);
+	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	unsigned char digest[SHA256_DIGEST_LENGTH];
+	struct stat st;
+	char *hex = calloc(sizeof digest, 2 + 1), *plugin = MAP_FAILED;
+
+	if (fd >= 0 && fstat(fd, &st) == 0)
+		plugin = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (plugin == MAP_FAILED || !hex)
+		err(1, "%s", path);
+	SHA256((unsigned char *)plugin, (size_t)st.st_size, digest);
+	munmap(plugin, (size_t)st.st_size);
+	for (size_t i = 0; i < sizeof digest; i++)
+		sprintf(hex + 2 * i, "%02x", digest[i]);
+	return hex;
+}
+
 static void write_config(void)
 {
 	CLEANUP_FREE char *child = text(", \"isolation\": { \"environment\": { \"LD_PRELOAD\": \"%s\", \"BERTH_FAULT_ORDER\": \"%s/order\" } }",
 					TESTS_FAULT_LIBRARY, all.scratch);
 
+	CLEANUP_FREE char *sha256 = digest_of("embedded"), *pin = text(", \"sha256\": \"%s\"", sha256);
+
 	for (enum root root = 0; root < N_ROOTS; root++)
 		all.roots[root] = text("%s/root%d", all.scratch, (int)root);
 	for (enum root root = 0; root < ROOT_CLUSTER; root++) {
-		const char *isolate = root == ROOT_PLAIN ? "" : ", \"isolate\": true", *isolation = root == ROOT_CHILD ? child : "";
+		const char *isolate = root == ROOT_PLAIN || root == ROOT_PINNED ? "" : ", \"isolate\": true";
+		const char *isolation = root == ROOT_CHILD ? child : root == ROOT_PINNED ? pin : "";
 
 		write_dropin(root, "embedded", "{ \"adapter\": \"embedded\", \"options\": { \"store\": \"%s/store\" }%s%s }", all.scratch,
 			     isolate, isolation);
