@@ -34,6 +34,13 @@ static long days_since_1970(long year, long month, long day)
 	return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + (153 * from_march + 2) / 5 + day - 1 - 719468;
 }
 
+static bool is_of_month(long year, long month, long day)
+{
+	long next = month == 12 ? days_since_1970(year + 1, 1, 1) : days_since_1970(year, month + 1, 1);
+
+	return day >= 1 && days_since_1970(year, month, day) < next;
+}
+
 bool rfc3339_parse(struct berth_text text, uint64_t *nsp)
 {
 	const char *p = text.ptr, *end = p + text.len;
@@ -60,7 +67,7 @@ bool rfc3339_parse(struct berth_text text, uint64_t *nsp)
 		    !digits(&p, end, 2, &offset_minute))
 			return false;
 	}
-	if (p != end || year < 1970 || year > 2500 || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 ||
+	if (p != end || year < 1970 || year > 2500 || month < 1 || month > 12 || !is_of_month(year, month, day) || hour > 23 ||
 	    minute > 59 || second > 60 || offset_hour > 23 || offset_minute > 59)
 		return false;
 	seconds = days_since_1970(year, month, day) * 86400LL + hour * 3600 + minute * 60 + second +
