@@ -107,6 +107,7 @@ enum {
 	CLUSTER = 1 << 12,  /* has the adapter of clusters alone, with a stand-in for the cluster */
 	VARIES = 1 << 13,   /* the answer is another one each time */
 	PINNED = 1 << 15,   /* its adapters are pinned */
+	PROCESS = 1 << 16,  /* its adapter is a program: berth batch, with the store */
 	SLOW = 1 << 14,	    /* left out but for --all and --only */
 };
 
@@ -138,6 +139,8 @@ static const struct command {
 	{ "batch, with a new store", { "batch" }, REQUESTS | FRESH },
 	{ "batch, isolated", { "batch" }, REQUESTS | ISOLATED | SLOW },
 	{ "batch, of one isolated", { "batch" }, REQUESTS | ISOLATED | CHILD | SLOW },
+	{ "workers of a program", { "--json", "workers" }, PROCESS | SLOW },
+	{ "input to a program", { "--json", "input", EMBEDDED, ONE, "Ahoy" }, PROCESS | SLOW },
 	{ "check, isolated", { "check" }, TEXT | ISOLATED | SLOW },
 	{ "watch", { "--json", "watch" }, ENDLESS | VARIES },
 	{ "serve", { "serve", "--socket", "SOCKET" }, SERVES | VARIES },
@@ -182,7 +185,7 @@ static const char *const exchanges[] = {
 
 /* ---- Where it all is ---- */
 
-enum root { ROOT_PLAIN, ROOT_ISOLATED, ROOT_CHILD, ROOT_PINNED, ROOT_CLUSTER, N_ROOTS };
+enum root { ROOT_PLAIN, ROOT_ISOLATED, ROOT_CHILD, ROOT_PINNED, ROOT_CLUSTER, ROOT_PROCESS, N_ROOTS };
 
 static struct {
 	char *roots[N_ROOTS]; /* of configuration */
@@ -320,6 +323,8 @@ static const char *root_of(unsigned flags, bool faults)
 {
 	if (flags & CLUSTER)
 		return all.roots[ROOT_CLUSTER];
+	if (flags & PROCESS)
+		return all.roots[ROOT_PROCESS];
 	if (!(flags & ISOLATED))
 		return all.roots[flags & PINNED ? ROOT_PINNED : ROOT_PLAIN];
 	return all.roots[flags & CHILD && faults ? ROOT_CHILD : ROOT_ISOLATED];
@@ -890,6 +895,9 @@ static void write_config(void)
 		write_dropin(root, "local-pod", "{ \"adapter\": \"local-pod\", \"priority\": 10%s }", isolate);
 		write_dropin(root, "remote-reserved", "{ \"adapter\": \"remote-reserved\" }");
 	}
+	write_dropin(ROOT_PROCESS, "quay", "{ \"adapter\": \"process\", \"options\": { \"runtime\": \"" EMBEDDED "\", \"command\": "
+		     "[ \"%s\", \"--adapter-dir\", \"%s\", \"--workspace-root\", \"/workspace/project\", \"--workspace-id\", \"local:test\", "
+		     "\"batch\" ], \"environment\": { \"BERTH_CONFIG_ROOT\": \"%s\" } } }", all.berth, all.adapter_dir, all.roots[ROOT_PLAIN]);
 	write_dropin(ROOT_CLUSTER, "incus", "{ \"adapter\": \"incus\", \"options\": { \"servers\": \"unix:%s/cluster\", \"roles\": "
 		     "{ \"*\": { \"image\": \"busybox\", \"command\": [\"cat\"] } } } }", all.scratch);
 }
