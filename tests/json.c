@@ -209,7 +209,7 @@ static void whole_numbers_are_exact(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		struct json_slice slice;
+		struct json_slice slice = { NULL, 0, false };
 		struct json_reader r;
 		uint64_t value = 0;
 
@@ -234,7 +234,7 @@ static void keys_are_compared_by_what_they_mean(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		struct json_slice slice;
+		struct json_slice slice = { NULL, 0, false };
 		struct json_reader r;
 
 		json_open(&r, rows[i].text, strlen(rows[i].text));
@@ -254,7 +254,7 @@ static void strings_survive(void **state)
 	for (int i = 0; i < 20000; i++) {
 		char plain[400], decoded[2000];
 		struct buffer out = { 0 };
-		struct json_slice slice;
+		struct json_slice slice = { NULL, 0, false };
 		struct json_reader r;
 		size_t n = (size_t)(random() % 60), len = 0;
 

@@ -131,7 +131,7 @@ static void check_string(struct berth_text text)
 	assert_int_equal(found.len, is_utf8 ? expected.len + 6 : 6);
 	if (is_utf8) {
 		struct json_reader r;
-		struct json_slice slice;
+		struct json_slice slice = { NULL, 0, false };
 		char *back = malloc(found.len);
 
 		assert_memory_equal(found.data + 6, expected.data, expected.len);
@@ -158,7 +158,7 @@ static void check_reading(struct berth_text text)
 {
 	char quoted[LEN_MAX + 2];
 	struct json_reader r;
-	struct json_slice slice;
+	struct json_slice slice = { NULL, 0, false };
 	bool fits = utf8_valid(text.ptr, text.len);
 
 	if (text.len == 0 || memchr(text.ptr, '\\', text.len) || memchr(text.ptr, '"', text.len))

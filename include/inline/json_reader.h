@@ -82,13 +82,22 @@ static inline bool json_fail(struct json_reader *r, const char *error)
 
 static inline void json_skip_space(struct json_reader *r)
 {
-	while (r->p < r->end && (*r->p == ' ' || *r->p == '\n' || *r->p == '\r' || *r->p == '\t'))
+	while (r->p < r->end && (unsigned char)*r->p <= ' ' &&
+	       (*r->p == ' ' || *r->p == '\n' || *r->p == '\r' || *r->p == '\t'))
 		r->p++;
 }
 
 /* The type of the next value, which stays unread. */
 static inline enum json_type json_peek(struct json_reader *r)
 {
+	static const unsigned char types[256] = {
+		['{'] = JSON_OBJECT, ['['] = JSON_ARRAY, ['"'] = JSON_STRING, ['t'] = JSON_BOOLEAN, ['f'] = JSON_BOOLEAN,
+		['n'] = JSON_NULL, ['-'] = JSON_NUMBER, ['0'] = JSON_NUMBER, ['1'] = JSON_NUMBER, ['2'] = JSON_NUMBER,
+		['3'] = JSON_NUMBER, ['4'] = JSON_NUMBER, ['5'] = JSON_NUMBER, ['6'] = JSON_NUMBER, ['7'] = JSON_NUMBER,
+		['8'] = JSON_NUMBER, ['9'] = JSON_NUMBER,
+	};
+	enum json_type type;
+
 	if (r->error)
 		return JSON_INVALID;
 	json_skip_space(r);
@@ -96,26 +105,10 @@ static inline enum json_type json_peek(struct json_reader *r)
 		json_fail(r, "a value is missing at the end");
 		return JSON_INVALID;
 	}
-	switch (*r->p) {
-	case '{':
-		return JSON_OBJECT;
-	case '[':
-		return JSON_ARRAY;
-	case '"':
-		return JSON_STRING;
-	case 't':
-	case 'f':
-		return JSON_BOOLEAN;
-	case 'n':
-		return JSON_NULL;
-	case '-':
-	case '0': case '1': case '2': case '3': case '4':
-	case '5': case '6': case '7': case '8': case '9':
-		return JSON_NUMBER;
-	default:
+	type = (enum json_type)types[(unsigned char)*r->p];
+	if (type == JSON_INVALID)
 		json_fail(r, "a value does not begin like this");
-		return JSON_INVALID;
-	}
+	return type;
 }
 
 static inline bool json_expect(struct json_reader *r, enum json_type type, const char *error)
@@ -201,17 +194,14 @@ static inline const char *json_skip_plain(const char *p, const char *end)
 	return p;
 }
 
-static inline bool json_read_string(struct json_reader *r, struct json_slice *slice)
+/* Reads on in a string that is not plain up to its end. */
+__attribute__((noinline, unused))
+static bool json_read_rest(struct json_reader *r, const char *begin, struct json_slice *slice)
 {
-	const char *begin;
 	bool escaped = false;
 	uint32_t code;
 
-	if (!json_expect(r, JSON_STRING, "a string is expected"))
-		return false;
-	begin = ++r->p;
-	for (;;) {
-		r->p = json_skip_plain(r->p, r->end);
+	for (;; r->p = json_skip_plain(r->p, r->end)) {
 		if (r->p == r->end)
 			return json_fail(r, "a string does not end");
 		if (*r->p == '"')
@@ -234,6 +224,23 @@ static inline bool json_read_string(struct json_reader *r, struct json_slice *sl
 	*slice = (struct json_slice){ begin, (size_t)(r->p - begin), escaped };
 	r->p++;
 	r->first = false;
+	return true;
+}
+
+static inline bool json_read_string(struct json_reader *r, struct json_slice *slice)
+{
+	const char *begin, *end;
+
+	if (!json_expect(r, JSON_STRING, "a string is expected"))
+		return false;
+	begin = r->p + 1;
+	end = json_skip_plain(begin, r->end);
+	r->p = end;
+	if (end == r->end || *end != '"')
+		return json_read_rest(r, begin, slice);
+	r->p++;
+	r->first = false;
+	*slice = (struct json_slice){ begin, (size_t)(end - begin), false };
 	return true;
 }
 

@@ -66,10 +66,17 @@ static void read_strings(struct json_reader *r)
 	json_read_string(r, &text);
 }
 
+BLOCK_INLINE block_bytes not_hex(block_bytes bytes)
+{
+	block_bytes small = bytes | 0x20;
+
+	return ((small < 'a') | (small > 'f')) & ((bytes < '0') | (bytes > '9'));
+}
+
 /* 32 hex digits, plain or as 8-4-4-4-12. */
 static bool is_uuid(const struct json_slice *text)
 {
-	char decoded[6 * 36];
+	char decoded[6 * 36], digits[32];
 	const char *p = text->ptr;
 	size_t len = text->len;
 
@@ -79,15 +86,16 @@ static bool is_uuid(const struct json_slice *text)
 		len = json_unescape(text, decoded);
 		p = decoded;
 	}
-	if (len != 32 && len != 36)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		bool hyphen = len == 36 && (i == 8 || i == 13 || i == 18 || i == 23);
-
-		if (hyphen ? p[i] != '-' : json_hex_digit(p[i]) == 16)
-			return false;
+	if (len == 36 && p[8] == '-' && p[13] == '-' && p[18] == '-' && p[23] == '-') {
+		memcpy(digits, p, 8);
+		memcpy(digits + 8, p + 9, 4);
+		memcpy(digits + 12, p + 14, 4);
+		memcpy(digits + 16, p + 19, 4);
+		memcpy(digits + 20, p + 24, 12);
+		p = digits;
+		len = 32;
 	}
-	return true;
+	return len == 32 && block_all(p, len, not_hex);
 }
 
 static void read_uuid(struct json_reader *r)
