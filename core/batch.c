@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Answers are kept back while further input has been read and not answered, so a
  * caller who sends many lines at once gets them in few writes, and one who waits
- * for each answer gets it at once. */
+ * for each answer gets it at once. Long lists go out piece by piece, so that they
+ * are never in memory as a whole; where memory for a piece is out in the middle of
+ * one, the batch ends. */
 #include "config.h"
 
 #include "core/batch.h"
@@ -16,47 +18,80 @@
 enum {
 	READ_SIZE = 64 << 10,
 	FLUSH_SIZE = 1 << 20, /* answers are written once they are this long */
+	PIECE_SIZE = 256 << 10, /* and one of them that is longer, in pieces of this */
 };
 
-static void answer(struct registry *registry, bool read_only, uint64_t deadline_ns, struct berth_text line,
-		   struct buffer *scratch, struct buffer *out)
+/* The answer to one line, of which the beginning may be gone before its end is written. */
+struct growing {
+	struct outlet base;
+	struct outlet *to;
+	size_t mark, body; /* where it begins, and behind its id */
+	bool begun;        /* a piece has been taken, so that there is no way back */
+};
+
+/* The id is the first key: the answer's own brace becomes a comma. */
+static void join_id(const struct growing *growing, struct buffer *out)
+{
+	if (growing->body > growing->mark && !growing->begun)
+		out->data[growing->body] = ',';
+}
+
+static void take_piece(struct outlet *base, struct buffer *out)
+{
+	struct growing *growing = (struct growing *)base;
+
+	join_id(growing, out);
+	growing->begun = true;
+	growing->to->take(growing->to, out);
+}
+
+/* terms: of the batch, what holds for each of its lines. */
+static void answer(struct registry *registry, const struct batch *terms, struct berth_text line, struct buffer *scratch,
+		   struct buffer *out)
 {
 	static const char forbidden[] =
 		"{\"error\":{\"kind\":\"forbidden\",\"message\":\"op: a token with the scope write is expected\"}}";
 	static const char no_memory[] = "{\"error\":{\"kind\":\"out_of_memory\"}}";
+	struct growing growing = { .base.take = take_piece, .to = terms->outlet, .mark = out->len };
 	struct request request;
 	struct error error;
-	size_t mark = out->len, body;
 	int rc;
 
 	if (!buffer_reserve(out, sizeof no_memory))
 		return;
 	rc = request_parse(line, registry->limit ? registry->limit : REQUEST_DEFAULT_LIMIT, scratch, &request, &error);
-	request.deadline_ns = deadline_ns;
+	request.deadline_ns = terms->deadline_ns;
+	if (terms->outlet) {
+		growing.base.enough = terms->outlet->enough;
+		request.outlet = &growing.base;
+	}
 	if (request.id.ptr) {
 		buffer_append_string(out, "{\"id\":");
 		request_write_id(&request, out);
 	}
-	body = out->len;
+	growing.body = out->len;
 	if (rc == -EINVAL)
 		registry_answer_bad_request(out, &error);
-	else if (rc == 0 && read_only && request_changes(request.op))
+	else if (rc == 0 && terms->read_only && request_changes(request.op))
 		buffer_append(out, forbidden, sizeof forbidden - 1);
 	else if (rc == 0)
 		registry_answer(registry, &request, out);
+	if (growing.begun)
+		return;
 	if (rc == -ENOMEM || out->failed) {
 		out->failed = false;
-		buffer_cut(out, mark);
+		buffer_cut(out, growing.mark);
 		buffer_append(out, no_memory, sizeof no_memory - 1);
-	} else if (body > mark) {
-		/* The id is the first key: the answer's own brace becomes a comma. */
-		out->data[body] = ',';
+	} else {
+		join_id(&growing, out);
 	}
 }
 
 void batch_answer(struct registry *registry, struct berth_text line, struct buffer *scratch, struct buffer *out)
 {
-	answer(registry, false, 0, line, scratch, out);
+	static const struct batch none;
+
+	answer(registry, &none, line, scratch, out);
 }
 
 void batch_fini(struct batch *batch)
@@ -92,7 +127,7 @@ static void answer_line(struct batch *batch, struct registry *registry, struct b
 	if (line.len > batch->line_max) {
 		refuse_line(batch);
 	} else if (!is_blank(line)) {
-		answer(registry, batch->read_only, batch->deadline_ns, line, &batch->scratch, &batch->out);
+		answer(registry, batch, line, &batch->scratch, &batch->out);
 		buffer_append_char(&batch->out, '\n');
 	}
 }
@@ -146,8 +181,10 @@ int batch_answer_lines(struct batch *batch, struct registry *registry, bool ende
 /* ---- Between descriptors ---- */
 
 struct pipe {
+	struct outlet outlet;
 	struct batch batch;
 	int in_fd, out_fd;
+	int rc; /* 0 as long as what is written arrives */
 };
 
 static void pipe_fini(struct pipe *pipe)
@@ -155,12 +192,19 @@ static void pipe_fini(struct pipe *pipe)
 	batch_fini(&pipe->batch);
 }
 
+static void pipe_take(struct outlet *outlet, struct buffer *out)
+{
+	struct pipe *pipe = (struct pipe *)outlet;
+
+	if (pipe->rc == 0)
+		pipe->rc = io_write_all(pipe->out_fd, out->data, out->len);
+	buffer_cut(out, 0);
+}
+
 static int flush(struct pipe *pipe, struct error *error)
 {
-	int rc = io_write_all(pipe->out_fd, pipe->batch.out.data, pipe->batch.out.len);
-
-	buffer_cut(&pipe->batch.out, 0);
-	return rc < 0 ? error_set(error, rc, "standard output: %s", strerror(-rc)) : 0;
+	pipe_take(&pipe->outlet, &pipe->batch.out);
+	return pipe->rc < 0 ? error_set(error, pipe->rc, "standard output: %s", strerror(-pipe->rc)) : 0;
 }
 
 /* Reads what there is: 1 if something came, 0 at the end, or a negative errno. */
@@ -176,7 +220,8 @@ static int fill(struct pipe *pipe, struct error *error)
 int batch_run(struct registry *registry, int in_fd, int out_fd, size_t line_max, struct error *error)
 {
 	CLEANUP(pipe_fini) struct pipe pipe = {
-		.batch = { .line_max = line_max, .too_long = "bad_request" },
+		.outlet = { pipe_take, PIECE_SIZE },
+		.batch = { .line_max = line_max, .too_long = "bad_request", .outlet = &pipe.outlet },
 		.in_fd = in_fd,
 		.out_fd = out_fd,
 	};

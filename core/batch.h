@@ -17,6 +17,7 @@ struct batch {
 	const char *too_long; /* error.kind of a line that is longer */
 	bool read_only;       /* what would change anything is forbidden */
 	uint64_t deadline_ns; /* of the lines that are answered next; 0: none */
+	struct outlet *outlet; /* takes lists piece by piece, and what is in out before them; NULL: out keeps all */
 	struct buffer in;     /* what has come and is not yet answered; append to it */
 	struct buffer out;    /* answers, to be taken out when one likes */
 	struct buffer scratch;

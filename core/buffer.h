@@ -18,6 +18,12 @@ struct buffer {
 	bool failed;
 };
 
+/* Whoever takes what has been written of an answer while the rest is still to come, so that no more is kept than enough. */
+struct outlet {
+	void (*take)(struct outlet *outlet, struct buffer *buffer); /* leaves it empty */
+	size_t enough;                                              /* bytes to be taken at once */
+};
+
 /* Makes room for n more bytes; false when there is no memory. */
 bool buffer_grow(struct buffer *buffer, size_t n);
 

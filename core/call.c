@@ -137,6 +137,8 @@ static bool keep_item(struct call *call, const struct shape *shape, const void *
 		call->n_items++;
 	else
 		buffer_cut(call->out, mark); /* it counts for the adapter, but nobody wants it */
+	if (call->outlet && call->out->len >= call->outlet->enough)
+		call->outlet->take(call->outlet, call->out);
 	return true;
 }
 

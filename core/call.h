@@ -51,6 +51,7 @@ struct call {
 	enum operation operation;
 	const union request_block *request;
 	struct buffer *out;              /* items go here, the second and later ones behind a comma */
+	struct outlet *outlet;           /* takes items once there are many; NULL: out keeps them all */
 	struct diagnostics *diagnostics; /* those of the answer go here */
 	uint64_t wanted;                 /* items to be kept; the request's own limit is how many are asked for */
 	struct berth_text host_id;       /* present: workers of that host alone */

@@ -44,6 +44,7 @@ struct request {
 	uint64_t deadline_ns;    /* of services_monotonic_ns, for the adapters; 0: none */
 	bool *would_waitp;       /* set instead of waiting for another call to the same adapter: then nothing was done,
 	                            and there is no answer; NULL: wait */
+	struct outlet *outlet;   /* takes a list piece by piece; NULL: the answer is wanted as a whole */
 	bool with_workspace;     /* lists also say of which workspace they are, their limit and their source */
 	union request_block block; /* for the adapter, but for lists */
 };

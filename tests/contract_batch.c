@@ -2,6 +2,7 @@
 /* The batch protocol as a whole: the greeting, lines and their order, answers in time. */
 #include "config.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <unistd.h>
@@ -139,12 +140,81 @@ static void an_answer_comes_while_the_input_is_open(void **state)
 	close(out[1]);
 }
 
+/* ---- Long lists ---- */
+
+enum { MANY = 3000 };
+
+/* Lists that are long, one of no host, and at the end a short one, which has to come behind all others. */
+static void ask_long_lists(struct host *host, char lines[1024])
+{
+	cJSON *hosts = host_ask_json(host, "{'op':'list_hosts'}");
+
+	snprintf(lines, 1024,
+		 "{\"op\":\"list_workers\",\"limit\":5000}\n"
+		 "{\"id\":\"a\",\"op\":\"list_workers\",\"limit\":5000}\n"
+		 "{\"id\":7,\"op\":\"list_workers_for_host\",\"host_id\":\"%s\",\"limit\":2999}\n"
+		 "{\"op\":\"list_workers\",\"after\":\"embedded-worker-runtime/worker-00000003\",\"limit\":2990}\n"
+		 "{\"id\":8,\"op\":\"list_workers_for_host\",\"host_id\":\"h\",\"limit\":5000}\n"
+		 "{\"id\":9,\"op\":\"list_workers\",\"limit\":1}\n",
+		 json_string_at(hosts, "items.0.host_id"));
+	cJSON_Delete(hosts);
+}
+
+/* Has the lines answered from a file into another. */
+static int run_on_files(struct host *host, const char *lines, int out)
+{
+	FILE *in = tmpfile();
+	struct run run = { .host = host, .in = in ? fileno(in) : -1, .out = out };
+
+	assert_int_equal(pwrite(run.in, lines, strlen(lines), 0), strlen(lines));
+	run_batch(&run);
+	fclose(in);
+	return run.rc;
+}
+
+static void long_lists_come_in_pieces_and_are_the_same(void **state)
+{
+	CLEANUP(buffer_fini) struct buffer whole = { 0 }, found = { 0 };
+	char lines[1024];
+	FILE *out = tmpfile();
+
+	for (size_t i = 0; i < MANY; i++)
+		host_ask(*state, "{'op':'spawn_worker','runtime_id':'embedded-worker-runtime','request':{'intent':{'kind':"
+				 "'workspace_companion'},'acceptance':{'kind':'run_accepted','expected_segments':0}}}");
+	ask_long_lists(*state, lines);
+	for (const char *p = lines, *end; *p; p = end + 1) {
+		end = strchr(p, '\n');
+		buffer_append_string(&whole, host_ask_raw(*state, p, (size_t)(end - p)));
+		buffer_append_char(&whole, '\n');
+	}
+	assert_true(whole.len > 8 << 20);
+	assert_non_null(out);
+	assert_int_equal(run_on_files(*state, lines, fileno(out)), 0);
+	assert_non_null(buffer_reserve(&found, whole.len + 1));
+	assert_int_equal(pread(fileno(out), found.data, whole.len + 1, 0), whole.len);
+	assert_memory_equal(found.data, whole.data, whole.len);
+	fclose(out);
+}
+
+static void a_long_list_that_cannot_be_written_ends_the_batch(void **state)
+{
+	int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	char lines[1024];
+
+	assert_true(full >= 0);
+	ask_long_lists(*state, lines);
+	assert_int_equal(run_on_files(*state, lines, full), -ENOSPC);
+	close(full);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hello_tells_protocol_version_and_runtimes),
 		cmocka_unit_test(lines_are_answered_in_order_until_the_input_ends),
 		cmocka_unit_test(an_answer_comes_while_the_input_is_open),
+		cmocka_unit_test(long_lists_come_in_pieces_and_are_the_same),
+		cmocka_unit_test(a_long_list_that_cannot_be_written_ends_the_batch),
 	};
 
 	return cmocka_run_group_tests_name("contract: batch", tests, start, stop);
