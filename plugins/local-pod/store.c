@@ -35,7 +35,7 @@ enum {
 	N_WATCHES_A_TURN = 1000, /* and an eighth of all */
 	N_HELPERS = 3,           /* threads that read ahead, where there are processors */
 	N_AHEAD_MIN = 500,       /* records that they are worth it for */
-	PIECE = 32,              /* records that one reads at a time */
+	PIECE = 32,              /* records that are looked at or read in one go */
 	N_LOOKS = 4096,          /* cost about as much as to end a watch */
 	N_LOOKS_MAX = 1 << 20,   /* before what has failed is tried again */
 };
@@ -655,22 +655,42 @@ static struct store_entry show(const struct entry *entry)
 	return shown;
 }
 
+/* Brings a piece of the entries from the one at first on up to date, and says where it ends: all of them before any is
+ * shown, since what shows them and what looks at them drive each other out of the caches. */
+static int refresh_piece(struct store *store, struct crew *crew, size_t first, size_t n_wanted, size_t *endp)
+{
+	size_t end = first + PIECE, listed = store->n_listed;
+	int rc = 0;
+
+	/* Not more than is asked for, and so that pieces are those of the crew. */
+	if (end > n_wanted)
+		end = first < n_wanted ? n_wanted : first + 1;
+	if (end > store->n_entries)
+		end = store->n_entries;
+	if (first < listed && end > listed)
+		end = listed;
+	if (crew && first >= listed && (first - listed) % PIECE == 0)
+		rc = crew_need(crew, (first - listed) / PIECE);
+	for (size_t i = first; rc == 0 && i < end; i++)
+		rc = refresh_entry(store, &store->entries[i]);
+	*endp = end;
+	return rc;
+}
+
 int store_each(struct store *store, uint64_t n_wanted, int (*visit)(void *data, const struct store_entry *entry),
 	       void *data)
 {
+	size_t n = n_wanted < SIZE_MAX ? (size_t)n_wanted : SIZE_MAX, i = 0, refreshed = 0;
 	struct crew *crew = NULL;
-	size_t i = 0;
 	int rc = begin(store);
 
 	if (rc == 0)
-		rc = begin_ahead(store, n_wanted < SIZE_MAX ? (size_t)n_wanted : SIZE_MAX, &crew);
+		rc = begin_ahead(store, n, &crew);
 	for (; rc == 0 && i < store->n_entries; i++) {
 		struct store_entry entry;
 
-		if (crew && i >= store->n_listed && (i - store->n_listed) % PIECE == 0)
-			rc = crew_need(crew, (i - store->n_listed) / PIECE);
-		if (rc == 0)
-			rc = refresh_entry(store, &store->entries[i]);
+		if (i == refreshed)
+			rc = refresh_piece(store, crew, i, n, &refreshed);
 		if (rc < 0)
 			break;
 		entry = show(&store->entries[i]);
