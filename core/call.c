@@ -70,7 +70,7 @@ static int refuse(struct call *call, const char *format, ...)
 	if (call->n_refused++ > 0)
 		return 0;
 	va_start(args, format);
-	vsnprintf(call->refusal.text, sizeof call->refusal.text, format, args);
+	vsnprintf(call->refusal->text, sizeof call->refusal->text, format, args);
 	va_end(args);
 	return 0;
 }
@@ -171,13 +171,12 @@ static struct berth_text text_or(struct berth_text text, const char *otherwise)
 	 (object)->os = text_or((object)->os, "linux"), (object)->arch = text_or((object)->arch, HOST_ARCH))
 
 /* Writes a runtime and, behind those of the answer, its diagnostics; all or nothing. */
-static bool write_runtime(struct call *call, struct error *why)
+static bool write_runtime(struct call *call, const struct wire_runtime *runtime, struct error *why)
 {
-	const struct berth_runtime *runtime = &call->runtime.base;
 	size_t mark = call->out->len, n = call->diagnostics->n;
 
-	if (wire_write(call->out, call->runtime_shape, &call->runtime, why) &&
-	    diagnostics_push_array(call->diagnostics, runtime->diagnostics, runtime->n_diagnostics, why))
+	if (wire_write(call->out, call->runtime_shape, runtime, why) &&
+	    diagnostics_push_array(call->diagnostics, runtime->base.diagnostics, runtime->base.n_diagnostics, why))
 		return true;
 	buffer_cut(call->out, mark);
 	diagnostics_cut(call->diagnostics, n);
@@ -193,9 +192,8 @@ static bool is_own(const struct instance *instance, struct berth_text runtime_id
 }
 
 /* A configured runtime_id takes the place of the adapter's. */
-static void name_runtime(struct call *call)
+static void name_runtime(struct call *call, struct berth_text *runtime_id)
 {
-	struct berth_text *runtime_id = &call->runtime.base.runtime_id;
 	struct instance *instance = call->instance;
 
 	if (call->operation == OPERATION_RUNTIME) {
@@ -207,22 +205,21 @@ static void name_runtime(struct call *call)
 	}
 }
 
-static int keep_runtime(struct call *call)
+static int keep_runtime(struct call *call, struct wire_runtime *runtime)
 {
 	struct instance *instance = call->instance;
 	struct error why;
 
-	if (call->operation == OPERATION_RUNTIME && !is_own(instance, call->runtime.base.runtime_id))
+	if (call->operation == OPERATION_RUNTIME && !is_own(instance, runtime->base.runtime_id))
 		return refuse(call, "runtime: the runtime_id is another than open has given");
-	if (call->runtime.base.runtime_id.ptr && !identifier_valid(call->runtime.base.runtime_id))
+	if (runtime->base.runtime_id.ptr && !identifier_valid(runtime->base.runtime_id))
 		return refuse(call, "runtime: runtime_id is no identifier");
-	name_runtime(call);
-	call->runtime.max_workers = call->operation == OPERATION_RUNTIME ? call->request->list.limit : 0;
-	FILL_IN_CAPABILITIES(&call->runtime.base);
-	if (!write_runtime(call, &why))
+	name_runtime(call, &runtime->base.runtime_id);
+	FILL_IN_CAPABILITIES(&runtime->base);
+	if (!write_runtime(call, runtime, &why))
 		return refuse(call, "runtime: %s", why.text);
-	if (call->operation == OPERATION_OPEN && wire_keep(&wire_runtime_shape, &call->runtime, &instance->kept) == 0)
-		instance->runtime = call->runtime;
+	if (call->operation == OPERATION_OPEN && wire_keep(&wire_runtime_shape, runtime, &instance->kept) == 0)
+		instance->runtime = *runtime;
 	call->n_pushed++;
 	return 1;
 }
@@ -230,13 +227,16 @@ static int keep_runtime(struct call *call)
 static int sink_runtime(struct berth_call *base, const struct berth_runtime *pushed)
 {
 	struct call *call = (struct call *)base;
+	struct wire_runtime runtime = {
+		.max_workers = call->operation == OPERATION_RUNTIME ? call->request->list.limit : 0,
+	};
 
 	if (!expected(call, PUSH_RUNTIME, pushed, "a runtime"))
 		return 0;
 	if (call->n_pushed > 0)
 		return refuse(call, "a second runtime");
-	WIRE_COPY_IN(&call->runtime.base, pushed);
-	return keep_runtime(call);
+	WIRE_COPY_IN(&runtime.base, pushed);
+	return keep_runtime(call, &runtime);
 }
 
 static int sink_host(struct berth_call *base, const struct berth_host *pushed)
@@ -410,7 +410,7 @@ static int sink_fail(struct berth_call *base, int error, const char *format, ...
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(call->failure.text, sizeof call->failure.text, format, args);
+	vsnprintf(call->failure->text, sizeof call->failure->text, format, args);
 	va_end(args);
 	return error;
 }
@@ -497,19 +497,19 @@ static enum call_result judge(struct call *call)
 	    call->n_refused == 0)
 		return CALL_DEFAULT;
 	if (rc < 0 || rc > 1) {
-		if (!*call->failure.text)
-			error_set(&call->failure, 0, "it returned %d (%s)", rc, rc < 0 && rc > -4096 ? strerror(-rc) : "no errno");
+		if (!*call->failure->text)
+			error_set(call->failure, 0, "it returned %d (%s)", rc, rc < 0 && rc > -4096 ? strerror(-rc) : "no errno");
 	} else if (call->n_refused > 0) {
-		error_set(&call->failure, 0, "it broke the contract of adapters %u times, first: %s",
-			  call->n_refused, call->refusal.text);
+		error_set(call->failure, 0, "it broke the contract of adapters %u times, first: %s",
+			  call->n_refused, call->refusal->text);
 	} else if (missing(call)) {
-		error_set(&call->failure, 0, "it pushed %s", missing(call));
+		error_set(call->failure, 0, "it pushed %s", missing(call));
 	} else {
 		return CALL_DONE;
 	}
 	if (call->operation != OPERATION_OPEN)
 		log_write(BERTH_LOG_WARNING, call->instance->name, "%s: %s", operation_name(call->operation),
-			  call->failure.text);
+			  call->failure->text);
 	return CALL_FAILED;
 }
 
@@ -543,11 +543,16 @@ static bool enter(struct call *call)
 	return !call->would_waitp;
 }
 
-enum call_result call_run(struct call *call)
+enum call_result call_run(struct call *call, struct error *failure)
 {
 	struct instance *instance = call->instance;
+	struct error refusal, unheard;
 	enum call_result result;
 
+	/* Only the beginning of a text has to be there, and zeroing all of it is dear. */
+	call->refusal = &refusal;
+	call->failure = failure ? failure : &unheard;
+	*call->failure->text = '\0';
 	call->base.size = sizeof call->base;
 	call->base.services = &instance->services.base;
 	call->base.sink = &sink;

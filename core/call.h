@@ -71,9 +71,8 @@ struct call {
 	bool answered;
 	struct buffer evidence;
 	unsigned n_refused;
-	struct error refusal;        /* the first */
-	struct error failure;        /* given to fail */
-	struct wire_runtime runtime; /* the call's copy; texts borrowed while the push runs */
+	struct error *refusal; /* the first; both while it runs */
+	struct error *failure; /* given to fail */
 };
 
 enum call_result {
@@ -84,8 +83,8 @@ enum call_result {
 };
 
 /* Carries the call out in this thread, under the lock that the adapter's threading
- * asks for. */
-enum call_result call_run(struct call *call);
+ * asks for. failure: what was given to fail, or why it failed; NULL: the log alone is told. */
+enum call_result call_run(struct call *call, struct error *failure);
 
 /* Frees what the outcome owns. */
 void call_fini(struct call *call);

@@ -162,9 +162,10 @@ static int open_state(struct instance *instance, const struct berth_open_request
 		.runtime_shape = &wire_runtime_shape,
 	};
 	enum call_result result;
+	struct error reason;
 
 	request.open = *open;
-	result = call_run(&call);
+	result = call_run(&call, &reason);
 	/* What opened but broke the contract must be closed again. */
 	instance->opened = call.returned == 0 || call.returned == 1;
 	call_fini(&call);
@@ -174,10 +175,10 @@ static int open_state(struct instance *instance, const struct berth_open_request
 	if (result == CALL_DONE && !instance->kept)
 		return failure_set(failure, FAILURE_NO_MEMORY, "memory", "none");
 	if (result == CALL_DONE) {
-		instance->trouble = call.failure;
+		instance->trouble = reason;
 		return 0;
 	}
-	return failure_set(failure, FAILURE_OPEN_FAILED, "the adapter to open", "%s", call.failure.text);
+	return failure_set(failure, FAILURE_OPEN_FAILED, "the adapter to open", "%s", reason.text);
 }
 
 static bool is_process(const struct adapter *adapter)

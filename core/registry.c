@@ -191,7 +191,7 @@ static void ask_list(struct call *call, uint64_t limit)
 
 	block.list = (struct berth_list_request){ sizeof block.list, limit };
 	call->request = &block;
-	if (call_run(call) == CALL_FAILED)
+	if (call_run(call, NULL) == CALL_FAILED)
 		add_failed(call->diagnostics, call);
 	call->request = NULL;
 	call_fini(call);
@@ -335,7 +335,7 @@ static void ask_runtime(struct instance *instance, const struct request *request
 	enum call_result result;
 
 	block.list = (struct berth_list_request){ sizeof block.list, request->limit };
-	result = call_run(&call);
+	result = call_run(&call, NULL);
 	if (result == CALL_FAILED)
 		add_failed(diagnostics, &call);
 	if (result == CALL_DEFAULT)
@@ -592,7 +592,7 @@ static bool look_up_into(struct instance *instance, const struct request *reques
 	enum call_result result;
 
 	block.worker = (struct berth_worker_request){ sizeof block.worker, request->worker_id };
-	result = call_run(&call);
+	result = call_run(&call, NULL);
 	if (result == CALL_DEFAULT) {
 		/* Without an operation for it, the list is walked until the id matches. */
 		call.operation = OPERATION_LIST_WORKERS;
@@ -784,7 +784,7 @@ static void exchange(struct instance *instance, const struct request *request, s
 	};
 	struct call *call = &exchange.call;
 	size_t mark = out->len;
-	enum call_result result = call_run(call);
+	enum call_result result = call_run(call, NULL);
 
 	if (worker_is_missing(instance, request, result)) {
 		buffer_cut(out, mark);
@@ -835,7 +835,7 @@ static void connect_points(struct instance *instance, const struct request *requ
 	enum call_result result;
 
 	buffer_append_string(out, "{\"items\":[");
-	result = call_run(&call);
+	result = call_run(&call, NULL);
 	if (worker_is_missing(instance, request, result)) {
 		buffer_cut(out, mark);
 		write_unknown_worker(out, request);

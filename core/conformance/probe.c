@@ -142,7 +142,7 @@ struct refused {
 static struct refused refused_begin(struct probe_call *call)
 {
 	struct call *real = (struct call *)call->real;
-	struct refused before = { real->n_refused, real->refusal };
+	struct refused before = { real->n_refused, *real->refusal };
 
 	real->n_refused = 0;
 	return before;
@@ -153,7 +153,7 @@ static void refused_end(struct probe_call *call, const struct refused *before)
 	struct call *real = (struct call *)call->real;
 
 	if (before->n > 0)
-		real->refusal = before->first;
+		*real->refusal = before->first;
 	real->n_refused += before->n;
 }
 
@@ -182,7 +182,7 @@ static void judge_push(const struct probe_call *call, bool ids_fit, const char *
 	if (!ids_fit)
 		note_fault(FAULT_IDENTIFIER, "%s: %s: what should be an identifier is none", operation_name(call->operation), what);
 	else if (real->n_refused > 0)
-		note_fault(fault_of(real->refusal.text), "%s: %s", operation_name(call->operation), real->refusal.text);
+		note_fault(fault_of(real->refusal->text), "%s: %s", operation_name(call->operation), real->refusal->text);
 }
 
 static void judge_diagnostics(const struct probe_call *call, size_t n, const char *what)
@@ -565,11 +565,11 @@ static void judge_return(const struct probe_call *call, int rc)
 	if (rc > BERTH_DEFAULT || rc < -4095)
 		note_fault(FAULT_RETURN, "%s: it returned %d, which is neither 0, 1, BERTH_DEFAULT nor a negative errno",
 			   operation_name(call->operation), rc);
-	else if (rc < 0 && !(rc == -ENOENT && is_of_worker(call->operation)) && !*real->failure.text)
+	else if (rc < 0 && !(rc == -ENOENT && is_of_worker(call->operation)) && !*real->failure->text)
 		note_fault(FAULT_RETURN, "%s: it returned %d (%s) and gave no reason to fail", operation_name(call->operation), rc,
 			   strerror(-rc));
-	else if (rc < 0 && *real->failure.text && is_awaited(call))
-		note_fault(FAULT_PROGRAM, "%s: %s", operation_name(call->operation), real->failure.text);
+	else if (rc < 0 && *real->failure->text && is_awaited(call))
+		note_fault(FAULT_PROGRAM, "%s: %s", operation_name(call->operation), real->failure->text);
 	else if ((rc == 0 || rc == 1) && real->n_refused == 0 && missing(call))
 		note_fault(FAULT_RETURN, "%s: it returned %d and pushed no %s", operation_name(call->operation), rc,
 			   missing(call));

@@ -58,7 +58,7 @@ static void ask_for_none(struct host *host, enum operation operation)
 	};
 
 	block.list = (struct berth_list_request){ sizeof block.list, 0 };
-	call_run(&call);
+	call_run(&call, NULL);
 	call_fini(&call);
 	diagnostics_fini(&dropped);
 	buffer_fini(&nowhere);
