@@ -97,41 +97,33 @@ bool json_write_string(struct buffer *out, struct berth_text text)
 	return false;
 }
 
-/* The eight digits of a number below 10^8, one a byte, the first of them in the lowest: halved into numbers
- * of four, of two and of one digit, all at once. */
-static uint64_t eight_digits(uint64_t value)
+/* By branches, which are foreseen: what follows then need not wait until the digits are there. */
+static size_t count_digits(uint64_t value)
 {
-	uint64_t fours = value / 10000 | value % 10000 << 32, hundreds, twos, tens;
+	size_t n = 1;
 
-	hundreds = fours * 10486 >> 20 & UINT64_C(0x0000007f0000007f);
-	twos = hundreds | (fours - hundreds * 100) << 16;
-	tens = twos * 103 >> 10 & UINT64_C(0x000f000f000f000f);
-	return tens | (twos - tens * 10) << 8;
-}
-
-static void put_word(char *to, uint64_t word)
-{
-	if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
-		word = __builtin_bswap64(word);
-	memcpy(to, &word, sizeof word);
+	for (; value >= 10000; value /= 10000)
+		n += 4;
+	if (value >= 1000)
+		return n + 3;
+	if (value >= 100)
+		return n + 2;
+	return value >= 10 ? n + 1 : n;
 }
 
 size_t json_put_u64(char *to, uint64_t value)
 {
-	const uint64_t zeroes = UINT64_C(0x3030303030303030);
-	uint64_t digits;
-	size_t n = 0, n_leading;
+	static const char pairs[] =
+		"00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051"
+		"525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+	const size_t n = count_digits(value);
+	char *p = to + n;
 
-	if (value >= 100000000) {
-		n = json_put_u64(to, value / 100000000);
-		put_word(to + n, eight_digits(value % 100000000) | zeroes);
-		return n + 8;
-	}
-	digits = eight_digits(value);
-	/* One digit stays, also of 0. */
-	n_leading = (size_t)__builtin_ctzll(digits | UINT64_C(1) << 56) / 8;
-	put_word(to, (digits | zeroes) >> 8 * n_leading);
-	return 8 - n_leading;
+	for (; value >= 10; value /= 100)
+		memcpy(p -= 2, pairs + 2 * (value % 100), 2);
+	if (p > to)
+		*to = (char)('0' + value);
+	return n;
 }
 
 void json_write_u64(struct buffer *out, uint64_t value)

@@ -16,7 +16,7 @@ bool json_write_string(struct buffer *out, struct berth_text text);
 void json_write_u64(struct buffer *out, uint64_t value);
 
 /* The same into JSON_U64_ROOM bytes, of which it returns how many it took. */
-enum { JSON_U64_ROOM = 24 };
+enum { JSON_U64_ROOM = 20 };
 size_t json_put_u64(char *to, uint64_t value);
 
 /* RFC 3339 in UTC, offset +00:00, with 0, 3, 6 or 9 fraction digits as needed. */

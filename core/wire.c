@@ -55,15 +55,13 @@ struct field {
 struct shape {
 	const struct field *fields;
 	size_t n_fields;
-	const char *end;
 };
 
 #define FIELD(lead, type, object, member) { type, sizeof(lead) - 1, offsetof(struct object, member), 0, lead }
 #define BIT(key, object, member, mask) \
 	{ FIELD_BIT, sizeof(key) - 1, offsetof(struct object, member), mask, key }
 #define LEAD(lead) { FIELD_LEAD, sizeof(lead) - 1, 0, 0, lead }
-#define SHAPE(name, last)                                                                           \
-	const struct shape name##_shape = { name##_fields, sizeof name##_fields / sizeof *name##_fields, last }
+#define SHAPE(name) const struct shape name##_shape = { name##_fields, sizeof name##_fields / sizeof *name##_fields }
 
 /* Runtimes and hosts show their capabilities alike. */
 #define CAPABILITIES(object)                                                                                  \
@@ -99,14 +97,15 @@ static const struct field wire_runtime_fields[] = {
 	FIELD("},\"host_ids\":", FIELD_IDS, wire_runtime, base.host_ids),
 	LEAD(",\"capabilities\":{"),
 	CAPABILITIES(wire_runtime),
+	LEAD(",\"diagnostics\":"),
 };
-SHAPE(wire_runtime, ",\"diagnostics\":");
+SHAPE(wire_runtime);
 
 static const struct field wire_capabilities_fields[] = {
 	LEAD("{"),
 	CAPABILITIES(wire_runtime),
 };
-SHAPE(wire_capabilities, "");
+SHAPE(wire_capabilities);
 
 static const struct field wire_host_fields[] = {
 	FIELD("{\"runtime_id\":", FIELD_ID, wire_host, runtime_id),
@@ -119,8 +118,9 @@ static const struct field wire_host_fields[] = {
 	LEAD(",\"capabilities\":{"),
 	CAPABILITIES(wire_host),
 	FIELD(",\"diagnostics\":", FIELD_DIAGNOSTICS, wire_host, base.diagnostics),
+	LEAD("}"),
 };
-SHAPE(wire_host, "}");
+SHAPE(wire_host);
 
 #define WORKER(lead, type, member) FIELD(lead, type, berth_worker, member)
 static const struct field wire_worker_fields[] = {
@@ -144,29 +144,33 @@ static const struct field wire_worker_fields[] = {
 	BIT(",\"can_spawn_followup\":", berth_worker, can, BERTH_WORKER_CAN_SPAWN_FOLLOWUP),
 	BIT(",\"can_read_bounded_transcript\":", berth_worker, can, BERTH_WORKER_CAN_READ_BOUNDED_TRANSCRIPT),
 	WORKER("},\"diagnostics\":", FIELD_DIAGNOSTICS, diagnostics),
+	LEAD("}"),
 };
-SHAPE(wire_worker, "}");
+SHAPE(wire_worker);
 
 static const struct field wire_evidence_fields[] = {
 	FIELD("{\"kind\":", FIELD_TEXT, berth_evidence, kind),
 	FIELD(",\"detail\":", FIELD_TEXT, berth_evidence, detail),
+	LEAD("}"),
 };
-SHAPE(wire_evidence, "}");
+SHAPE(wire_evidence);
 
 static const struct field wire_transcript_item_fields[] = {
 	FIELD("{\"sequence\":", FIELD_NUMBER, berth_transcript_item, sequence),
 	FIELD(",\"role\":", FIELD_ROLE, berth_transcript_item, role),
 	FIELD(",\"content\":", FIELD_CONTENT, berth_transcript_item, content),
 	FIELD(",\"event_id\":", FIELD_NUMBER, berth_transcript_item, event_id),
+	LEAD("}"),
 };
-SHAPE(wire_transcript_item, "}");
+SHAPE(wire_transcript_item);
 
 static const struct field wire_connect_point_fields[] = {
 	FIELD("{\"kind\":", FIELD_TEXT, berth_connect_point, kind),
 	FIELD(",\"status\":", FIELD_TEXT, berth_connect_point, status),
 	FIELD(",\"diagnostics\":", FIELD_DIAGNOSTICS, berth_connect_point, diagnostics),
+	LEAD("}"),
 };
-SHAPE(wire_connect_point, "}");
+SHAPE(wire_connect_point);
 
 static const struct field wire_event_fields[] = {
 	FIELD("{\"event_id\":", FIELD_NUMBER, berth_event, event_id),
@@ -175,8 +179,9 @@ static const struct field wire_event_fields[] = {
 	FIELD(",\"worker_id\":", FIELD_ID_OR_NULL, berth_event, worker_id),
 	FIELD(",\"transcript_sequence\":", FIELD_NUMBER_OR_NULL, berth_event, transcript_sequence),
 	FIELD(",\"cursor\":", FIELD_CURSOR, berth_event, cursor),
+	LEAD("}"),
 };
-SHAPE(wire_event, "}");
+SHAPE(wire_event);
 
 /* ---- Reading what a plugin pushed ---- */
 
@@ -282,9 +287,14 @@ static const char *write_ids(struct buffer *out, struct array array)
 	return wrong;
 }
 
-static const char *severity_name(uint64_t severity)
+/* What stands between code and message. */
+static struct berth_text severity_lead(uint64_t severity)
 {
-	return severity == BERTH_ERROR ? "error" : severity == BERTH_WARNING ? "warning" : "info";
+	static const struct berth_text info = BERTH_TEXT("\",\"severity\":\"info\",\"message\":");
+	static const struct berth_text warning = BERTH_TEXT("\",\"severity\":\"warning\",\"message\":");
+	static const struct berth_text error = BERTH_TEXT("\",\"severity\":\"error\",\"message\":");
+
+	return severity == BERTH_ERROR ? error : severity == BERTH_WARNING ? warning : info;
 }
 
 BLOCK_INLINE block_bytes not_code(block_bytes bytes)
@@ -300,16 +310,16 @@ static bool code_valid(struct berth_text code)
 static const char *write_diagnostic(struct buffer *out, const struct berth_diagnostic *pushed)
 {
 	struct berth_diagnostic copy;
+	struct berth_text lead;
 	const char *wrong;
 
 	pushed = WIRE_VIEW(&copy, pushed);
+	lead = severity_lead(pushed->severity);
 	if (!code_valid(pushed->code))
 		return "has a code that is not of the form [a-z0-9_]+";
 	buffer_append_string(out, "{\"code\":\"");
 	buffer_append(out, pushed->code.ptr, pushed->code.len);
-	buffer_append_string(out, "\",\"severity\":\"");
-	buffer_append_string(out, severity_name(pushed->severity));
-	buffer_append_string(out, "\",\"message\":");
+	buffer_append(out, lead.ptr, lead.len);
 	wrong = write_text(out, pushed->message, BERTH_TEXT_MAX);
 	if (wrong)
 		return "has a message that is missing, too long or not UTF-8";
@@ -488,7 +498,6 @@ bool wire_write(struct buffer *out, const struct shape *shape, const void *objec
 	}
 	if (to)
 		out->len = (size_t)(to - out->data);
-	buffer_append_string(out, shape->end);
 	return true;
 }
 
