@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""How what berth does grows with the number of records and of embedded workers, asked
-through berth batch, and with the callers of berth serve. Prints tables; with gnuplot also
-draws growth.svg into the current directory. --quick: up to 10,000, and shortly.
+"""How time and memory of what berth does grow with the number of records and of embedded
+workers, asked through berth batch, and with the callers of berth serve. Prints tables; with
+gnuplot also draws growth.svg into the current directory. --quick: up to 10,000, and shortly.
 In the environment: BERTH, BERTH_ADAPTER_DIR."""
 
 import json
@@ -19,7 +19,7 @@ import time
 
 BERTH, ADAPTER_DIR = os.environ["BERTH"], os.environ["BERTH_ADAPTER_DIR"]
 QUICK = "--quick" in sys.argv[1:]
-SIZES = [100, 1000, 10000] if QUICK else [100, 1000, 10000, 100000]
+SIZES = [10, 100, 1000, 10000] if QUICK else [10, 100, 1000, 10000, 100000]
 CALLERS = [1, 2, 8] if QUICK else [1, 2, 3, 4, 5, 6, 7, 8]
 SAMPLES = 3 if QUICK else 9
 ROOT = "/workspace/project"
@@ -59,6 +59,11 @@ class Batch:
             sys.exit(f"growth: {answer[:300]}")
         return seconds
 
+    def resident(self):
+        """The bytes that it has in memory."""
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as status:
+            return int(re.search(r"VmRSS:\s+(\d+) kB", status.read())[1]) * 1024
+
     def close(self):
         self.process.stdin.close()
         self.process.wait()
@@ -76,8 +81,8 @@ def write_record(data_dir, i):
             "role": "coder", "profile": "builtin:coder", "instructions": "x" * 1100}}, file)
 
 
-def record_times(data_dir, n):
-    """The first list, one again, the first look-up, one again; in seconds."""
+def measure_records(data_dir, n):
+    """As RECORDS has it."""
     fresh = Batch(data_dir)
     first = fresh.list(n)
     worker = json.loads(fresh.ask({"op": "list_workers", "limit": 1})[0])["items"][0]["worker_id"]
@@ -86,21 +91,23 @@ def record_times(data_dir, n):
         fresh.list(n)
     again = median(lambda: fresh.list(n))
     look_up = median(lambda: fresh.look_up("local-worker-runtime", worker), 1000)
+    memory = fresh.resident()
     fresh.close()
     fresh = Batch(data_dir)
     first_look_up = fresh.look_up("local-worker-runtime", worker)
     fresh.close()
-    return first, again, first_look_up, look_up
+    return first, again, first_look_up, look_up, memory
 
 
-def worker_times(n):
-    """A spawn, the list, a look-up, in seconds."""
+def measure_workers(n):
+    """As WORKERS has it."""
     batch = Batch()
     spawn = median(lambda: batch.ask(SPAWN)[1], n)
-    times = spawn, median(lambda: batch.list(n)), median(
-        lambda: batch.look_up("embedded-worker-runtime", f"worker-{n // 2:08x}"), 1000)
+    listed = median(lambda: batch.list(n))
+    look_up = median(lambda: batch.look_up("embedded-worker-runtime", f"worker-{n // 2:08x}"), 1000)
+    memory = batch.resident()
     batch.close()
-    return times
+    return spawn, listed, look_up, memory
 
 
 def caller_rates(scratch):
@@ -139,19 +146,26 @@ def caller_rates(scratch):
     return rates
 
 
+RECORDS = ("first list", "list again", "first look-up", "look-up again", "memory")
+WORKERS = ("spawn", "list", "look-up", "memory")
+
 PLOT = """
-set terminal svg size 1000,420 font "sans,11" noenhanced
+set terminal svg size 1200,480 font "sans,11" background "white" noenhanced
 set output "growth.svg"
-set multiplot layout 1,2
+set multiplot layout 1,3
 set logscale xy
 set format x "10^%T"
-set key top left
-set xlabel "records, or workers"
+set key below
+set xlabel "records, or embedded workers"
 set ylabel "milliseconds"
-plot "growth.tsv" using 1:($2*1e3) with linespoints title "records: first list", \\
+plot "records" using 1:($2*1e3) with linespoints title "records: first list", \\
   "" using 1:($3*1e3) with linespoints title "list again", "" using 1:($4*1e3) with linespoints title "first look-up", \\
-  "" using 1:($5*1e3) with linespoints title "look-up again", "" using 1:($7*1e3) with linespoints title "workers: list", \\
-  "" using 1:($8*1e3) with linespoints title "look-up", "" using 1:($6*1e3) with linespoints title "spawn"
+  "" using 1:($5*1e3) with linespoints title "look-up again", \\
+  "workers" using 1:($3*1e3) with linespoints title "workers: list", "" using 1:($4*1e3) with linespoints title "look-up", \\
+  "" using 1:($2*1e3) with linespoints title "spawn"
+set ylabel "megabytes resident"
+set yrange [1:*]
+plot "records" using 1:($6/1e6) with linespoints title "records", "workers" using 1:($5/1e6) with linespoints title "workers"
 """
 PLOT_CALLERS = """
 unset logscale
@@ -159,26 +173,41 @@ set format x "%g"
 set xlabel "callers of the service at once"
 set ylabel "requests a second"
 set yrange [0:*]
-plot "callers.tsv" using 1:2 with linespoints notitle
+plot "callers" using 1:2 with linespoints notitle
 """
 
 
-def draw(scratch, times, rates):
+def draw(scratch, tables, rates):
     if not shutil.which("gnuplot"):
         print("growth: gnuplot is missing, so nothing is drawn")
         return
-    for name, rows in (("growth", times), ("callers", {n: (rate,) for n, rate in rates.items()})):
-        with open(f"{scratch}/{name}.tsv", "w", encoding="ascii") as file:
+    for name, rows in {**tables, "callers": {n: (rate,) for n, rate in rates.items()}}.items():
+        with open(f"{scratch}/{name}", "w", encoding="ascii") as file:
             for n, row in rows.items():
                 print(n, *row, sep="\t", file=file)
-    subprocess.run(["gnuplot"], input=PLOT + (PLOT_CALLERS if rates else ""),
-                   text=True, check=True, cwd=scratch)
+    subprocess.run(["gnuplot"], input=PLOT + (PLOT_CALLERS if rates else ""), text=True, check=True, cwd=scratch)
     shutil.copy(f"{scratch}/growth.svg", "growth.svg")
+
+
+def show(value):
+    """Seconds, or bytes."""
+    if isinstance(value, int):
+        return f"{value / 1e6:.1f} MB"
+    return f"{value * 1e3:.2f} ms" if value >= 1e-3 else f"{value * 1e6:.2f} us"
+
+
+def print_table(what, columns, rows):
+    print(f"{what:>15}" + "".join(f"{column:>15}" for column in columns))
+    for n, row in rows.items():
+        print(f"{n:15,}" + "".join(f"{show(value):>15}" for value in row))
 
 
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("growth: terminated"))
-    times = {}
+    records, workers = {}, {}
+    processors = os.sched_getaffinity(0)
+    # As the rows of bench.c are, so that what asks and what answers take turns alike.
+    os.sched_setaffinity(0, {max(processors)})
     with tempfile.TemporaryDirectory(prefix="berth-bench-") as scratch:
         n_written = 0
         for n in SIZES:
@@ -187,14 +216,13 @@ def main():
             n_written = n
             # Only what has not changed for a while is kept; two seconds are the coarsest clock.
             time.sleep(2.1)
-            times[n] = record_times(f"{scratch}/data", n) + worker_times(n)
+            records[n], workers[n] = measure_records(f"{scratch}/data", n), measure_workers(n)
+        os.sched_setaffinity(0, processors)
         rates = caller_rates(scratch)
-        draw(scratch, times, rates)
+        draw(scratch, {"records": records, "workers": workers}, rates)
     print(f"how it grows, through a pipe; {platform.system()} {platform.release()}, {os.cpu_count()} processors")
-    print(f"{'':>8}{'records:':>12}{'list':>12}{'first':>12}{'look-up':>12}{'workers:':>12}{'':>12}{'look-up':>12}")
-    print(f"{'n':>8}{'first list':>12}{'again':>12}{'look-up':>12}{'again':>12}{'spawn':>12}{'list':>12}{'again':>12}")
-    for n, row in times.items():
-        print(f"{n:8,}" + "".join(f"{s * 1e3:9.2f} ms" if s >= 1e-3 else f"{s * 1e6:9.2f} us" for s in row))
+    print_table("records", RECORDS, records)
+    print_table("workers", WORKERS, workers)
     if rates:
         print("callers of the service at once, requests a second:")
         print("".join(f"{n:>10}" for n in rates))
