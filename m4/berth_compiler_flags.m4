@@ -3,7 +3,7 @@
 # -------------------------------------
 # Sets the output variable to those of the flags that the compiler knows.
 AC_DEFUN([BERTH_COMPILER_FLAGS],
-[AC_MSG_CHECKING([which warnings the compiler knows])
+[AC_MSG_CHECKING([which of $1 the compiler knows])
 berth_saved_cflags=$CFLAGS
 $1=
 for berth_flag in m4_normalize([$2])
