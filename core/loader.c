@@ -270,8 +270,10 @@ static int find_plugin(const struct loader *loader, const char *id, char **filep
 		char *file;
 		int fd;
 
-		if (asprintf(&file, "%s/%s.so", loader->dirs[i], id) < 0)
-			return failure_set(failure, FAILURE_NO_MEMORY, "memory", "none");
+		if (asprintf(&file, "%s/%s.so", loader->dirs[i], id) < 0) {
+			failure_set(failure, FAILURE_NO_MEMORY, "memory", "none");
+			return -EINVAL;
+		}
 		/* Without blocking: it might be a FIFO. */
 		fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 		if (fd >= 0) {
@@ -287,7 +289,8 @@ static int find_plugin(const struct loader *loader, const char *id, char **filep
 		snprintf(tried + strlen(tried), sizeof tried - strlen(tried), "%s%s", i ? ", " : "", file);
 		free(file);
 	}
-	return failure_set(failure, FAILURE_PLUGIN_NOT_FOUND, "the plugin of that adapter", "no %s", tried);
+	failure_set(failure, FAILURE_PLUGIN_NOT_FOUND, "the plugin of that adapter", "no %s", tried);
+	return -EINVAL;
 }
 
 /* ---- Adapters that are linked in ---- */

@@ -627,8 +627,11 @@ static int set_up(struct remote *remote, const struct remote_options *options, s
 int remote_open(const struct remote_options *options, struct remote **remotep, struct error *error)
 {
 	struct remote *remote = calloc(1, sizeof *remote);
-	int rc = remote ? load_library(error) : error_set(error, -ENOMEM, "no memory");
+	int rc;
 
+	if (!remote)
+		return error_set(error, -ENOMEM, "no memory");
+	rc = load_library(error);
 	if (rc < 0) {
 		free(remote);
 		return rc;

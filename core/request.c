@@ -222,7 +222,7 @@ static void collect_value(struct members *members, struct json_reader *r, size_t
 /* Reads an object, of which the keys from first to end are known. */
 static void collect(struct members *members, struct json_reader *r, size_t first, size_t end)
 {
-	struct json_slice name;
+	struct json_slice name = { 0 };
 
 	if (!json_enter_object(r))
 		return;

@@ -5,6 +5,7 @@
 
 #include "core/watch.h"
 
+#include <assert.h>
 #include <poll.h>
 #include <string.h>
 #include <time.h>
@@ -90,6 +91,7 @@ static size_t height(struct berth_text line, size_t columns)
 {
 	size_t n = 0;
 
+	assert(columns > 0);
 	for (size_t i = 0; i < line.len; i++)
 		n += ((unsigned char)line.ptr[i] & 0xc0) != 0x80;
 	return n > columns ? (n + columns - 1) / columns : 1;

@@ -199,7 +199,7 @@ __attribute__((noinline, unused))
 static bool json_read_rest(struct json_reader *r, const char *begin, struct json_slice *slice)
 {
 	bool escaped = false;
-	uint32_t code;
+	uint32_t code = 0;
 
 	for (;; r->p = json_skip_plain(r->p, r->end)) {
 		if (r->p == r->end)

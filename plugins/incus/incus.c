@@ -315,7 +315,7 @@ static int incus_spawn_worker(void *instance, struct berth_call *call, const str
 		rc = spawn_carry_out(&cluster, &spawn, &steps);
 	if (rc == 0)
 		rc = look_up(incus, call, key, &worker);
-	if (rc < 0)
+	if (rc != 0)
 		return reject(call, rc);
 	push_answer(call, BERTH_ACCEPTED);
 	push_worker(call, &worker);

@@ -10,6 +10,7 @@
 
 #include "roster.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,6 +121,7 @@ static bool events_reserve(struct roster *roster, size_t n)
 	events = calloc(size, sizeof *events);
 	if (!events)
 		return false;
+	assert(roster->n_events <= roster->events_size);
 	for (size_t i = 0; i < roster->n_events; i++)
 		events[i] = roster->events[(roster->first + i) % roster->events_size];
 	free(roster->events);
@@ -236,12 +238,10 @@ static size_t merge(struct roster *roster, const struct roster_list *list, struc
 	size_t n = 0, j = 0;
 
 	for (size_t i = 0; i < list->n || j < roster->n;) {
-		const struct worker *before = j < roster->n ? &roster->workers[j] : NULL;
-		const struct worker *now = i < list->n ? &list->workers[i] : NULL;
-		int order = !before ? -1 : !now ? 1 : worker_compare(now, before);
+		int order = j == roster->n ? -1 : i == list->n ? 1 : worker_compare(&list->workers[i], &roster->workers[j]);
+		const struct worker *before = order >= 0 ? &roster->workers[j++] : NULL;
+		const struct worker *now = order <= 0 ? &list->workers[i++] : NULL;
 
-		i += order <= 0;
-		j += order >= 0;
 		if (order >= 0 && before->seen_ns >= list->asked_ns) {
 			merged[n++] = *before;
 		} else if (order > 0) {
@@ -358,7 +358,7 @@ bool roster_find(struct roster *roster, const char *key, struct worker *worker)
 	return entry;
 }
 
-int roster_each(struct roster *roster, int visit(void *data, const struct worker *worker), void *data)
+int roster_each(struct roster *roster, int (*visit)(void *data, const struct worker *worker), void *data)
 {
 	int rc = 0;
 

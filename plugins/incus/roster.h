@@ -57,7 +57,7 @@ void roster_remove(struct roster *roster, const char *key, uint64_t now_ns);
 bool roster_find(struct roster *roster, const char *key, struct worker *worker);
 
 /* Visits them by their keys, until one returns other than 0. */
-int roster_each(struct roster *roster, int visit(void *data, const struct worker *worker), void *data);
+int roster_each(struct roster *roster, int (*visit)(void *data, const struct worker *worker), void *data);
 
 /* ---- Events ---- */
 

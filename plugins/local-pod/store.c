@@ -403,7 +403,7 @@ static int merge_names(struct store *store, struct names *names)
 	store->by_watch = by_watch;
 	store->names = names->text;
 	names->text = NULL;
-	for (size_t i = 0; store->watch && i < store->n_entries; i++)
+	for (size_t i = 0; by_watch.heads && i < store->n_entries; i++)
 		if (entries[i].watch)
 			chain_watched(store, &entries[i]);
 	return 0;

@@ -72,7 +72,9 @@ static char **copy_list(const char *const *list)
 	size_t n = list_length(list);
 	char **copy = calloc(n + 1, sizeof *copy);
 
-	for (size_t i = 0; copy && i < n; i++) {
+	if (!copy)
+		return NULL;
+	for (size_t i = 0; i < n; i++) {
 		copy[i] = strdup(list[i]);
 		if (!copy[i]) {
 			free_list(copy);

@@ -446,6 +446,7 @@ static int open_isolated(struct process *process, struct berth_call *call, struc
 	name_child(name, sizeof name, request, request->runtime_id.ptr ? request->runtime_id : start.id,
 		   (struct berth_text){ r.p, (size_t)(r.end - r.p) });
 	rc = start_child(process, call, wishes, name);
+	wishes->launch.command = NULL;
 	free(program);
 	if (rc < 0)
 		return rc;
