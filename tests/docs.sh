@@ -214,6 +214,20 @@ else
 	skip "berth-conformance.1 describes the checks" "there is no berth conformance"
 fi
 
+# ---- The threat model ----
+
+# Each test is named as tests/FILE: NAME, where a name has the words of a function, a case or a check.
+awk -F '|' '/^\| .*`tests\// { print $4 }' "$srcdir/SECURITY.md" | sed 's/; `/\
+`/g' >"$scratch/cells"
+# shellcheck disable=SC2016 # these are no commands
+sed -n 's/^ *`\(tests\/[a-z_.]*\)`: \(.*[^ ]\) *$/\1 \2/p' "$scratch/cells" >"$scratch/held"
+[ "$(wc -l <"$scratch/held")" -ge 30 ]
+check $? "SECURITY.md names the tests that hold it"
+while read -r file name; do
+	grep -qF -e "$name" "$srcdir/$file" || grep -qF -e "$(echo "$name" | tr ' ' _)" "$srcdir/$file"
+	check $? "SECURITY.md: $file: $name"
+done <"$scratch/held"
+
 # ---- Form ----
 
 for page in "$core"/*.[1-8].in "$srcdir"/plugins/*/*.[1-8].in; do
