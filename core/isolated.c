@@ -35,6 +35,7 @@ struct isolated {
 struct record {
 	struct berth_call base;
 	struct buffer answer;
+	struct frame_before before; /* what was pushed last, in the answer */
 	enum frame_operation operation;
 	uint64_t asked, n_pushed; /* items */
 };
@@ -65,13 +66,14 @@ struct lane {
 static void append(struct record *record, enum frame_kind kind, const void *object)
 {
 	const uint32_t mark = kind;
-	size_t size = sizeof mark + frame_size(kind, object);
-	char *to = buffer_reserve(&record->answer, size);
+	struct buffer *answer = &record->answer;
+	size_t size = sizeof mark + frame_measure(kind, object, answer->data, &record->before);
+	char *to = buffer_reserve(answer, size);
 
 	if (!to)
 		return;
-	frame_write(frame_put(to, &mark, sizeof mark), kind, object);
-	record->answer.len += size;
+	frame_write(frame_put(to, &mark, sizeof mark), kind, object, answer->data, &record->before);
+	answer->len += size;
 }
 
 /* Copies what was pushed, of the version that the plugin was built against, and appends it.
@@ -306,6 +308,7 @@ static void begin(struct lane *lane, const struct frame_question *question)
 		.sink = &sink,
 		.deadline_ns = question->deadline_ns,
 	};
+	record->before = (struct frame_before){ .kind = N_FRAME_KINDS };
 	record->operation = (enum frame_operation)question->operation;
 	record->n_pushed = 0;
 	record->asked = asked(lane);

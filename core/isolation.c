@@ -50,12 +50,15 @@ int isolation_wrap(const struct instance *instance, const struct berth_open_requ
 		.fd = adapter->file ? (uint64_t)adapter->fd : FRAME_LINKED_IN,
 		.lanes = adapter->stamp.threading == BERTH_THREADS_ANY ? FRAME_LANES_MAX : 1,
 	};
-	size_t size = frame_size(FRAME_KIND_START, &start) + frame_size(FRAME_KIND_OPEN_REQUEST, open);
+	struct frame_before none[2] = { { .changes = 0 } };
+	size_t size = frame_measure(FRAME_KIND_START, &start, NULL, &none[0]) +
+		      frame_measure(FRAME_KIND_OPEN_REQUEST, open, NULL, &none[1]);
 	char *to = buffer_reserve(out, size);
 
 	if (!to)
 		return failure_set(failure, FAILURE_NO_MEMORY, "memory", "none");
-	frame_write(frame_write(to, FRAME_KIND_START, &start), FRAME_KIND_OPEN_REQUEST, open);
+	to = frame_write(to, FRAME_KIND_START, &start, to, &none[0]);
+	frame_write(to, FRAME_KIND_OPEN_REQUEST, open, to, &none[1]);
 	out->len += size;
 	return 0;
 }

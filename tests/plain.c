@@ -18,6 +18,7 @@
 
 #include "core/identifier.h"
 #include "core/json_writer.h"
+#include "inline/block.h"
 #include "inline/json_reader.h"
 #include "inline/utf8.h"
 
@@ -151,6 +152,28 @@ static void strings_are_written_and_read_as_character_by_character(void **state)
 {
 	(void)state;
 	check_all(check_string);
+}
+
+/* Equal to itself, and to nothing that has another byte somewhere. */
+static void check_equal(struct berth_text text)
+{
+	char *other = malloc(text.len + 1);
+
+	assert_non_null(other);
+	memcpy(other, text.ptr, text.len);
+	assert_true(block_equal(text.ptr, other, text.len));
+	for (size_t i = 0; i < text.len; i++) {
+		other[i] = (char)(other[i] ^ 1 << i % 8);
+		assert_false(block_equal(text.ptr, other, text.len));
+		other[i] = text.ptr[i];
+	}
+	free(other);
+}
+
+static void texts_are_compared_as_byte_by_byte(void **state)
+{
+	(void)state;
+	check_random(check_equal);
 }
 
 /* What stands between quotes, whether it may or not. */
@@ -333,6 +356,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(strings_are_written_and_read_as_character_by_character),
+		cmocka_unit_test(texts_are_compared_as_byte_by_byte),
 		cmocka_unit_test(strings_that_are_none_are_not_read),
 		cmocka_unit_test(numbers_are_written_as_printf_does),
 		cmocka_unit_test(identifiers_are_judged_as_byte_by_byte),

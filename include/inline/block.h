@@ -115,6 +115,20 @@ BLOCK_INLINE bool block_all(const char *p, size_t len, block_judge *judge)
 	return !block_any(failed);
 }
 
+/* Whether two texts of that length are equal. */
+BLOCK_INLINE bool block_equal(const char *a, const char *b, size_t len)
+{
+	block_bytes differ;
+
+	if (len < BLOCK_SIZE)
+		return len == 0 || !block_any(block_load_short(a, len) != block_load_short(b, len));
+	/* The last block may begin in the one before it. */
+	differ = block_load(a + len - BLOCK_SIZE) != block_load(b + len - BLOCK_SIZE);
+	for (size_t i = 0; i < len - BLOCK_SIZE; i += BLOCK_SIZE)
+		differ |= block_load(a + i) != block_load(b + i);
+	return !block_any(differ);
+}
+
 BLOCK_INLINE void block_copy_short(char *to, const char *from, size_t len)
 {
 	if (len >= 8) {

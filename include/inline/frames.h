@@ -5,12 +5,17 @@
  *
  * Both ends are on one machine and of one version, so numbers stand as they are in
  * memory, and nothing here is an ABI; FRAMES_VERSION tells ends apart that were not
- * built together. Writing allocates nothing: frame_size says how much room is needed.
+ * built together. Writing allocates nothing: frame_measure says how much room is needed.
  * Reading borrows texts from the bytes, and trusts no length that it finds there.
  *
  * A question is a struct frame_question with a request behind it, an answer a struct
  * frame_answer with any number of pushes: each is a kind in 32 bits and its struct.
  * inline/packets.h sends them.
+ *
+ * Of a struct only those fields stand there, behind bits that name them, which differ from
+ * the struct before if that is of the same kind, and else from zero: workers of a list have
+ * most of theirs in common. The bytes may be an enemy's, so what they stand for is bounded,
+ * too.
  */
 #ifndef BERTH_INLINE_FRAMES_H
 #define BERTH_INLINE_FRAMES_H
@@ -19,8 +24,12 @@
 #include <limits.h>
 #include <stdbool.h>
 
+#include "inline/block.h"
+
 enum {
-	FRAMES_VERSION = 2,
+	FRAMES_VERSION = 3,
+	FRAMES_MAX = 256 << 20,  /* bytes of all structs that are read in turn, as if each had all its fields */
+	FRAME_FIELDS_MAX = 15,
 	FRAME_LANES_MAX = 4, /* calls at once */
 	FRAME_TEXTS_MAX = 1024, /* of one array */
 	FRAME_OPTIONS_MAX = 64,
@@ -389,17 +398,102 @@ static inline char *frame_put_array(char *to, enum frame_type type, const void *
 	return to;
 }
 
-/* How many bytes frame_write needs for a struct of this version. */
-static inline size_t frame_size(enum frame_kind kind, const void *object)
+/* ---- What has not changed ---- */
+
+/* The struct before, where its fields stand in the bytes that it was written to. All zero
+ * before the first. */
+struct frame_before {
+	enum frame_kind kind;
+	uint32_t changes;            /* of the next one: the fields that are written, a bit each */
+	size_t at[FRAME_FIELDS_MAX]; /* 0: nowhere, it is zero */
+};
+
+/* Whether a text stands at *pp, which then moves behind it. */
+static inline bool frame_pass_text(const char **pp, struct berth_text text)
+{
+	const uint32_t len = frame_text_len(text);
+
+	if (memcmp(*pp, &len, sizeof len) != 0)
+		return false;
+	*pp += sizeof len;
+	if (len == FRAME_ABSENT)
+		return true;
+	if (!block_equal(*pp, text.ptr, len))
+		return false;
+	*pp += len;
+	return true;
+}
+
+static inline bool frame_pass_u64(const char **pp, uint64_t number)
+{
+	if (memcmp(*pp, &number, sizeof number) != 0)
+		return false;
+	*pp += sizeof number;
+	return true;
+}
+
+/* Whether an array stands at p. */
+static inline bool frame_is_array(const char *p, enum frame_type type, const void *member)
+{
+	struct frame_array array = frame_array_at(member);
+	const uint32_t n = frame_n_elements(type, array);
+	bool same = memcmp(p, &n, sizeof n) == 0;
+
+	p += sizeof n;
+	for (uint32_t i = 0; n != FRAME_ABSENT && i < n && same; i++)
+		if (type == FRAME_TEXTS) {
+			same = frame_pass_text(&p, ((const struct berth_text *)array.first)[i]);
+		} else if (type == FRAME_OPTIONS) {
+			const struct berth_option *option = &((const struct berth_option *)array.first)[i];
+
+			same = frame_pass_text(&p, option->text) && frame_pass_u64(&p, option->number);
+		} else {
+			struct berth_diagnostic diagnostic = frame_diagnostic(array, i);
+
+			same = frame_pass_text(&p, diagnostic.code) && frame_pass_text(&p, diagnostic.message) &&
+			       frame_pass_u64(&p, diagnostic.severity);
+		}
+	return same;
+}
+
+/* Whether a field is as it stands at p; NULL: as where it is zero. */
+static inline bool frame_is_field(const char *p, enum frame_type type, const void *member)
+{
+	struct berth_text text;
+	uint64_t number;
+
+	switch (type) {
+	case FRAME_TEXT:
+		memcpy(&text, member, sizeof text);
+		return p ? frame_pass_text(&p, text) : !text.ptr;
+	case FRAME_U64:
+		memcpy(&number, member, sizeof number);
+		return p ? frame_pass_u64(&p, number) : number == 0;
+	default:
+		return p ? frame_is_array(p, type, member) : frame_array_at(member).n == 0;
+	}
+}
+
+/* How many bytes frame_write needs for a struct of this version behind the one before,
+ * which is in bytes. */
+static inline size_t frame_measure(enum frame_kind kind, const void *object, const char *bytes,
+				   struct frame_before *before)
 {
 	const struct frame_shape *shape = frame_shape(kind);
-	size_t size = 0;
+	size_t size = sizeof before->changes;
 
+	if (before->kind != kind)
+		memset(before, 0, sizeof *before);
+	before->kind = kind;
+	before->changes = 0;
 	for (unsigned i = 0; i < shape->n_fields; i++) {
 		const char *member = (const char *)object + shape->fields[i].offset;
 		enum frame_type type = (enum frame_type)shape->fields[i].type;
 		struct berth_text text;
 
+		if (frame_is_field(before->at[i] ? bytes + before->at[i] : NULL, type, member))
+			continue;
+		before->changes |= 1u << i;
 		if (type == FRAME_TEXT) {
 			memcpy(&text, member, sizeof text);
 			size += frame_text_size(text);
@@ -410,16 +504,20 @@ static inline size_t frame_size(enum frame_kind kind, const void *object)
 	return size;
 }
 
-/* Writes the struct; returns where it ends. */
-static inline char *frame_write(char *to, enum frame_kind kind, const void *object)
+/* Writes what frame_measure has looked at, to a place in those bytes; returns where it ends. */
+static inline char *frame_write(char *to, enum frame_kind kind, const void *object, const char *bytes,
+				struct frame_before *before)
 {
 	const struct frame_shape *shape = frame_shape(kind);
 
-	for (unsigned i = 0; i < shape->n_fields; i++) {
+	to = frame_put(to, &before->changes, sizeof before->changes);
+	for (uint32_t changes = before->changes; changes; changes &= changes - 1) {
+		unsigned i = (unsigned)__builtin_ctz(changes);
 		const char *member = (const char *)object + shape->fields[i].offset;
 		enum frame_type type = (enum frame_type)shape->fields[i].type;
 		struct berth_text text;
 
+		before->at[i] = (size_t)(to - bytes);
 		if (type == FRAME_TEXT) {
 			memcpy(&text, member, sizeof text);
 			to = frame_put_text(to, text);
@@ -436,6 +534,7 @@ static inline char *frame_write(char *to, enum frame_kind kind, const void *obje
 struct frame_reader {
 	const char *p, *end;
 	bool failed;
+	size_t whole, sum; /* about how many bytes the last struct would need by itself, and all so far */
 };
 
 static inline bool frame_take(struct frame_reader *r, void *to, size_t n)
@@ -499,19 +598,35 @@ static inline void frame_take_array(struct frame_reader *r, enum frame_type type
 	memcpy(member, &array, sizeof array);
 }
 
-/* Reads a struct, whose texts stay in the bytes and whose arrays are in room. False where
- * the bytes are not one. */
-static inline bool frame_read(struct frame_reader *r, enum frame_kind kind, void *object, struct frame_room *room)
+/* How many bytes a field would need by itself. */
+static inline size_t frame_field_size(enum frame_type type, const void *member)
+{
+	struct berth_text text;
+
+	if (type == FRAME_U64)
+		return sizeof(uint64_t);
+	if (type != FRAME_TEXT)
+		return frame_array_size(type, member);
+	memcpy(&text, member, sizeof text);
+	return frame_text_size(text);
+}
+
+/* Reads a struct over the one of that kind before it. Its texts stay in the bytes and its
+ * arrays are in room. False where the bytes are not one. */
+static inline bool frame_read_next(struct frame_reader *r, enum frame_kind kind, void *object,
+				   struct frame_room *room)
 {
 	const struct frame_shape *shape = frame_shape(kind);
-	const size_t size = shape->size;
+	uint32_t changes;
 
-	memset(object, 0, size);
-	memcpy(object, &size, sizeof size);
-	for (unsigned i = 0; i < shape->n_fields && !r->failed; i++) {
-		char *member = (char *)object + shape->fields[i].offset;
-		enum frame_type type = (enum frame_type)shape->fields[i].type;
+	if (!frame_take(r, &changes, sizeof changes) || changes >> shape->n_fields != 0)
+		return r->failed = true, false;
+	for (; changes && !r->failed; changes &= changes - 1) {
+		const struct frame_field *field = &shape->fields[__builtin_ctz(changes)];
+		char *member = (char *)object + field->offset;
+		enum frame_type type = (enum frame_type)field->type;
 
+		r->whole -= frame_field_size(type, member);
 		if (type == FRAME_TEXT) {
 			struct berth_text text = frame_take_text(r);
 
@@ -521,8 +636,24 @@ static inline bool frame_read(struct frame_reader *r, enum frame_kind kind, void
 		} else {
 			frame_take_array(r, type, member, room);
 		}
+		r->whole += frame_field_size(type, member);
 	}
+	r->sum += r->whole;
+	if (r->sum > FRAMES_MAX)
+		r->failed = true;
 	return !r->failed;
+}
+
+/* The same for one that follows none of its kind. */
+static inline bool frame_read(struct frame_reader *r, enum frame_kind kind, void *object, struct frame_room *room)
+{
+	const struct frame_shape *shape = frame_shape(kind);
+	const size_t size = shape->size;
+
+	memset(object, 0, size);
+	memcpy(object, &size, sizeof size);
+	r->whole = shape->n_fields * sizeof(uint32_t);
+	return frame_read_next(r, kind, object, room);
 }
 
 #endif

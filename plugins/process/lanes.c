@@ -376,7 +376,8 @@ static bool write_question(struct lane *lane, enum frame_operation operation, co
 {
 	const struct frame_question head = { deadline_ns, FRAMES_VERSION, operation };
 	enum frame_kind kind = frame_request_kind(operation);
-	size_t size = frame_size(kind, request);
+	struct frame_before none = { .kind = kind };
+	size_t size = frame_measure(kind, request, NULL, &none);
 	char *to;
 
 	lane->question.len = 0;
@@ -384,7 +385,7 @@ static bool write_question(struct lane *lane, enum frame_operation operation, co
 	to = bytes_reserve(&lane->question, size);
 	if (!to)
 		return false;
-	frame_write(to, kind, request);
+	frame_write(to, kind, request, to, &none);
 	lane->question.len += size;
 	return true;
 }

@@ -206,12 +206,15 @@ static int replay(struct berth_call *call, struct lane_answer *answer)
 	struct frame_reader *r = &answer->pushes;
 	struct frame_room room;
 	union pushed pushed;
-	uint32_t kind;
+	uint32_t kind, before = N_FRAME_PUSHES;
 
 	/* All is pushed, also after the sink had enough: an adapter would go on, too. */
 	while (r->p < r->end && frame_take(r, &kind, sizeof kind)) {
-		if (kind >= N_FRAME_PUSHES || !frame_read(r, (enum frame_kind)kind, &pushed, &room))
+		bool next = kind == before;
+
+		if (kind >= N_FRAME_PUSHES || !(next ? frame_read_next : frame_read)(r, (enum frame_kind)kind, &pushed, &room))
 			return call->sink->fail(call, -EPROTO, "the process answered with what is no push");
+		before = kind;
 		push_one(call, (enum frame_kind)kind, &pushed, answer->returned);
 	}
 	return r->failed ? call->sink->fail(call, -EPROTO, "the process answered with half a push") : answer->returned;

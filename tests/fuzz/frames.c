@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The frames that an isolated instance and its host send each other, from both ends: any
- * bytes are read as a struct of any kind, or as none, and what was read is written and read
+ * bytes are read as structs of any kind, or as none, and what was read is written and read
  * again as the same. */
 #include "config.h"
 
@@ -18,47 +18,83 @@ union object {
 	unsigned char room[1024];
 };
 
-static char *write_object(enum frame_kind kind, const union object *object, size_t *sizep)
-{
-	size_t size = frame_size(kind, object);
-	char *bytes = malloc(size > 0 ? size : 1);
+/* Structs that are read one behind the other. */
+struct chain {
+	struct frame_reader r;
+	int kind; /* of the last; -1: there is none */
+	union object object;
+	struct frame_room room;
+};
 
-	FUZZ_CHECK(bytes);
-	FUZZ_CHECK(frame_write(bytes, kind, object) == bytes + size);
-	*sizep = size;
+static struct chain given, again;
+static struct frame_before before; /* in what was written of them */
+static char *written;
+static size_t len, size;
+
+static bool read_one(struct chain *chain, enum frame_kind kind)
+{
+	bool next = chain->kind == (int)kind;
+
+	FUZZ_CHECK(frame_shape(kind)->size <= sizeof chain->object);
+	chain->kind = (int)kind;
+	return (next ? frame_read_next : frame_read)(&chain->r, kind, &chain->object, &chain->room);
+}
+
+/* A struct by itself. */
+static char *write_alone(enum frame_kind kind, const union object *object, size_t *sizep)
+{
+	struct frame_before none = { .kind = kind };
+	char *bytes;
+
+	*sizep = frame_measure(kind, object, NULL, &none);
+	bytes = malloc(*sizep);
+	FUZZ_CHECK(bytes && frame_write(bytes, kind, object, bytes, &none) == bytes + *sizep);
 	return bytes;
 }
 
-/* Reads a struct; where it is one, what it is written as is as long as what was read. */
-static void check_object(struct frame_reader *r, enum frame_kind kind)
+static void check_same(enum frame_kind kind)
 {
-	static struct frame_room room, room_again;
-	const char *begin = r->p;
-	union object object, again;
-	struct frame_reader reader;
-	size_t size, size_again;
-	char *bytes, *bytes_again;
+	size_t n, m;
+	char *a = write_alone(kind, &given.object, &n), *b = write_alone(kind, &again.object, &m);
 
-	FUZZ_CHECK(frame_shape(kind)->size <= sizeof object);
-	if (!frame_read(r, kind, &object, &room))
-		return;
-	bytes = write_object(kind, &object, &size);
-	FUZZ_CHECK(size <= (size_t)(r->p - begin));
-	reader = (struct frame_reader){ bytes, bytes + size, false };
-	FUZZ_CHECK(frame_read(&reader, kind, &again, &room_again) && reader.p == reader.end);
-	bytes_again = write_object(kind, &again, &size_again);
-	FUZZ_CHECK(size == size_again && memcmp(bytes, bytes_again, size) == 0);
-	free(bytes);
-	free(bytes_again);
+	FUZZ_CHECK(n == m && memcmp(a, b, n) == 0);
+	free(a);
+	free(b);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* Writes behind the others what was read last, in no more bytes than there were, and reads it again. */
+static void check_object(enum frame_kind kind, size_t n_given)
 {
-	struct frame_reader r = { (const char *)data, (const char *)data + size, false };
+	size_t n = frame_measure(kind, &given.object, written, &before);
+
+	FUZZ_CHECK(n <= n_given && n <= size - len);
+	FUZZ_CHECK(frame_write(written + len, kind, &given.object, written, &before) == written + len + n);
+	len += n;
+	again.r.end = written + len;
+	FUZZ_CHECK(read_one(&again, kind) && again.r.p == again.r.end);
+	check_same(kind);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
 	uint8_t kind;
 
-	while (frame_take(&r, &kind, sizeof kind))
-		check_object(&r, (enum frame_kind)(kind % N_FRAME_KINDS));
-	FUZZ_CHECK(r.failed);
+	given.r = (struct frame_reader){ .p = (const char *)data, .end = (const char *)data + n };
+	written = malloc(n + 1);
+	FUZZ_CHECK(written);
+	len = 0;
+	size = n;
+	again.r = (struct frame_reader){ .p = written };
+	given.kind = again.kind = -1;
+	before = (struct frame_before){ .kind = N_FRAME_KINDS };
+	while (frame_take(&given.r, &kind, sizeof kind)) {
+		const char *begin = given.r.p;
+
+		kind %= N_FRAME_KINDS;
+		if (read_one(&given, (enum frame_kind)kind))
+			check_object((enum frame_kind)kind, (size_t)(given.r.p - begin));
+	}
+	FUZZ_CHECK(given.r.failed);
+	free(written);
 	return 0;
 }
