@@ -97,7 +97,7 @@ static void what_comes_late_is_not_lost(void **state)
 static void *answer(void *data)
 {
 	struct channel *channel = data;
-	struct packet *own = malloc(sizeof *own);
+	struct packet *own = calloc(1, sizeof *own);
 
 	for (unsigned i = 0; own && channel_receive(channel, own, 0, true) == 0; i++) {
 		if (i % 8 == 7)
@@ -153,6 +153,96 @@ static void what_an_enemy_writes_is_refused(void **state)
 	}
 }
 
+/* Sends a file as packet_send does, or something else in its place; -1: nothing. */
+static void send_descriptor(int fd, int file)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof file)] = { 0 };
+	char mark = PACKET_MARK;
+	struct iovec whole = { &mark, 1 };
+	struct msghdr message = { .msg_iov = &whole, .msg_iovlen = 1 };
+
+	if (file >= 0) {
+		message.msg_control = control;
+		message.msg_controllen = sizeof control;
+		*CMSG_FIRSTHDR(&message) = (struct cmsghdr){ CMSG_LEN(sizeof file), SOL_SOCKET, SCM_RIGHTS };
+		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), &file, sizeof file);
+	}
+	assert_int_equal(sendmsg(fd, &message, 0), 1);
+}
+
+static size_t n_descriptors(void)
+{
+	size_t n = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static void files_of_an_enemy_are_refused_and_closed(void **state)
+{
+	static const struct {
+		const char *name;
+		int seals; /* -1: no file */
+		off_t size;
+		bool twice; /* the descriptor is with the announcement */
+	} rows[] = {
+		{ "announced, and something else comes", -1, 0, false },
+		{ "with the announcement instead of behind it", -1, 0, true },
+		{ "not sealed", 0, 4096, false },
+		{ "can be cut short", F_SEAL_SEAL | F_SEAL_GROW | F_SEAL_WRITE, 4096, false },
+		{ "can be written", F_SEAL_SEAL | F_SEAL_GROW | F_SEAL_SHRINK, 4096, false },
+		{ "empty", PACKET_SEALS, 0, false },
+		{ "too long", PACKET_SEALS, (off_t)PACKET_FILE_MAX + 1, false },
+	};
+	struct ends ends;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		int file = memfd_create("packet", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		size_t n;
+
+		print_message("%s\n", rows[i].name);
+		open_ends(&ends, false);
+		assert_int_equal(ftruncate(file, rows[i].size), 0);
+		assert_true(rows[i].seals <= 0 || fcntl(file, F_ADD_SEALS, rows[i].seals) == 0);
+		n = n_descriptors();
+		send_descriptor(ends.theirs.fd, rows[i].twice ? file : -1);
+		send_descriptor(ends.theirs.fd, rows[i].seals < 0 ? -1 : file);
+		assert_int_equal(channel_receive(&ends.ours, &packet, 0, true), -EPROTO);
+		assert_false(packet.announced);
+		assert_int_equal(n_descriptors(), n);
+		close(file);
+		close_ends(&ends);
+	}
+}
+
+static void a_file_that_comes_later_than_it_is_announced_is_not_lost(void **state)
+{
+	char byte = 'x';
+	int file = packet_file(&byte, 1);
+	struct ends ends;
+
+	(void)state;
+	open_ends(&ends, false);
+	assert_true(file >= 0);
+	send_descriptor(ends.theirs.fd, -1);
+	assert_int_equal(channel_receive(&ends.ours, &packet, 0, false), -EAGAIN);
+	assert_int_equal(channel_receive(&ends.ours, &packet, packet_now_ns() + 1000000, true), -ETIMEDOUT);
+	send_descriptor(ends.theirs.fd, file);
+	assert_int_equal(channel_receive(&ends.ours, &packet, 0, false), 0);
+	assert_int_equal(packet.len, 1);
+	assert_int_equal(packet.data[0], byte);
+	packet_drop(&packet);
+	pass(&ends.theirs, &ends.ours, 16, true);
+	send_descriptor(ends.theirs.fd, -1);
+	shutdown(ends.theirs.fd, SHUT_RDWR);
+	assert_int_equal(channel_receive(&ends.ours, &packet, 0, true), -EPIPE);
+	packet.announced = false;
+	close(file);
+	close_ends(&ends);
+}
+
 static void memory_of_another_size_is_none(void **state)
 {
 	int fd = memfd_create("channel", MFD_CLOEXEC);
@@ -177,6 +267,8 @@ int main(void)
 		cmocka_unit_test(what_comes_late_is_not_lost),
 		cmocka_unit_test(no_wake_is_missed),
 		cmocka_unit_test(what_an_enemy_writes_is_refused),
+		cmocka_unit_test(files_of_an_enemy_are_refused_and_closed),
+		cmocka_unit_test(a_file_that_comes_later_than_it_is_announced_is_not_lost),
 		cmocka_unit_test(memory_of_another_size_is_none),
 	};
 

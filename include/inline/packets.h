@@ -2,7 +2,9 @@
 /*
  * Packets between two processes, over a SOCK_SEQPACKET socket. What is longer than a
  * packet goes as a sealed file in memory, whose descriptor comes in its place: so there
- * is no half of a message, and a large one is not copied through the socket.
+ * is no half of a message, and a large one is not copied through the socket. It is
+ * announced by a packet of its own, since looking for descriptors takes longer than all
+ * the rest of receiving.
  *
  * The other end may be an enemy: a file counts only once it is sealed against being
  * changed or cut short, and only up to PACKET_FILE_MAX.
@@ -30,6 +32,7 @@
 enum {
 	PACKET_MAX = 64 << 10,
 	PACKET_FILE_MAX = 256 << 20,
+	PACKET_MARK = 'F', /* by itself it announces a file */
 	PACKET_SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE,
 };
 
@@ -38,6 +41,7 @@ struct packet {
 	const char *data;
 	size_t len;
 	void *map; /* NULL: it is in room */
+	bool announced; /* the next one is a file */
 	char room[PACKET_MAX];
 };
 
@@ -95,45 +99,60 @@ static inline int packet_file(const char *data, size_t len)
 	return -error;
 }
 
-/* Sends one packet, waiting for room up to the deadline. 0 or a negative errno; -EPIPE
- * where nobody is there any more. */
-static inline int packet_send(int fd, const char *data, size_t len, uint64_t deadline_ns)
+/* Behind a sending that failed: 0 where it is to be tried again. */
+static inline int packet_wait_to_send(int fd, uint64_t deadline_ns)
+{
+	if (errno == EAGAIN)
+		return packet_wait(fd, POLLOUT, deadline_ns);
+	return errno == EINTR ? 0 : errno == ECONNRESET ? -EPIPE : -errno;
+}
+
+/* Announces a file and sends it. */
+static inline int packet_send_file(int fd, int file, uint64_t deadline_ns)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = { 0 };
-	char mark = 'F';
-	struct iovec whole = { .iov_base = (void *)(uintptr_t)data, .iov_len = len };
-	struct msghdr message = { .msg_iov = &whole, .msg_iovlen = 1 };
-	int file = -1, rc = 0;
+	char mark = PACKET_MARK;
+	struct iovec whole = { &mark, sizeof mark };
+	struct msghdr message = {
+		.msg_iov = &whole, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control,
+	};
+	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+	int rc = 0;
 
-	if (len > PACKET_MAX) {
-		struct cmsghdr *head;
+	head->cmsg_level = SOL_SOCKET;
+	head->cmsg_type = SCM_RIGHTS;
+	head->cmsg_len = CMSG_LEN(sizeof file);
+	memcpy(CMSG_DATA(head), &file, sizeof file);
+	while (rc == 0 && send(fd, &mark, sizeof mark, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		rc = packet_wait_to_send(fd, deadline_ns);
+	if (rc < 0)
+		return rc;
+	while (rc == 0 && sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		rc = packet_wait_to_send(fd, deadline_ns);
+	/* What was announced and does not come would leave nothing in its place. */
+	if (rc < 0)
+		shutdown(fd, SHUT_RDWR);
+	return rc < 0 ? -EPIPE : 0;
+}
 
-		if (len > PACKET_FILE_MAX)
-			return -EMSGSIZE;
-		file = packet_file(data, len);
-		if (file < 0)
-			return file;
-		whole = (struct iovec){ &mark, 1 };
-		message.msg_control = control;
-		message.msg_controllen = sizeof control;
-		head = CMSG_FIRSTHDR(&message);
-		head->cmsg_level = SOL_SOCKET;
-		head->cmsg_type = SCM_RIGHTS;
-		head->cmsg_len = CMSG_LEN(sizeof file);
-		memcpy(CMSG_DATA(head), &file, sizeof file);
+/* Sends one packet, which is not PACKET_MARK alone, waiting for room up to the deadline. 0 or a
+ * negative errno; -EPIPE where nobody is there any more. */
+static inline int packet_send(int fd, const char *data, size_t len, uint64_t deadline_ns)
+{
+	int rc = 0, file;
+
+	if (len > PACKET_FILE_MAX)
+		return -EMSGSIZE;
+	if (len <= PACKET_MAX) {
+		while (rc == 0 && send(fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+			rc = packet_wait_to_send(fd, deadline_ns);
+		return rc;
 	}
-	/* Without a descriptor the shorter call does. */
-	while ((file < 0 ? send(fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT) :
-			   sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT)) < 0) {
-		if (errno == EAGAIN)
-			rc = packet_wait(fd, POLLOUT, deadline_ns);
-		else if (errno != EINTR)
-			rc = errno == ECONNRESET ? -EPIPE : -errno;
-		if (rc < 0)
-			break;
-	}
-	if (file >= 0)
-		close(file);
+	file = packet_file(data, len);
+	if (file < 0)
+		return file;
+	rc = packet_send_file(fd, file, deadline_ns);
+	close(file);
 	return rc;
 }
 
@@ -156,13 +175,13 @@ static inline int packet_map(struct packet *packet, int file)
 	return rc;
 }
 
-/* Takes one packet if it is there: 0, -EAGAIN, -EPIPE at the end, or -EPROTO where it is
- * none of ours. flags: MSG_DONTWAIT or 0. */
-static inline int packet_take(int fd, struct packet *packet, int flags)
+/* Takes the file that was announced. */
+static inline int packet_take_file(int fd, struct packet *packet, int flags)
 {
 	/* No room for a second descriptor: the kernel then closes it. */
 	_Alignas(struct cmsghdr) char control[CMSG_LEN(sizeof(int))];
-	struct iovec whole = { .iov_base = packet->room, .iov_len = sizeof packet->room };
+	char mark;
+	struct iovec whole = { &mark, sizeof mark };
 	struct msghdr message = {
 		.msg_iov = &whole, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control,
 	};
@@ -175,16 +194,36 @@ static inline int packet_take(int fd, struct packet *packet, int flags)
 	while (n < 0 && errno == EINTR);
 	if (n <= 0)
 		return n == 0 || errno == ECONNRESET ? -EPIPE : -errno;
-	packet->data = packet->room;
-	packet->len = (size_t)n;
-	packet->map = NULL;
+	packet->announced = false;
 	head = CMSG_FIRSTHDR(&message);
-	if (!head)
-		return message.msg_flags & MSG_TRUNC ? -EPROTO : 0;
-	if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS || head->cmsg_len != CMSG_LEN(sizeof file))
+	if (!head || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS || head->cmsg_len != CMSG_LEN(sizeof file))
 		return -EPROTO;
 	memcpy(&file, CMSG_DATA(head), sizeof file);
 	return packet_map(packet, file);
+}
+
+/* Takes one packet if it is there: 0, -EAGAIN, -EPIPE at the end, or -EPROTO where it is
+ * none of ours. flags: MSG_DONTWAIT or 0. Of a socket, all go to one struct packet. */
+static inline int packet_take(int fd, struct packet *packet, int flags)
+{
+	ssize_t n;
+
+	if (packet->announced)
+		return packet_take_file(fd, packet, flags);
+	do
+		n = recv(fd, packet->room, sizeof packet->room, flags | MSG_TRUNC);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return n == 0 || errno == ECONNRESET ? -EPIPE : -errno;
+	if ((size_t)n > sizeof packet->room)
+		return -EPROTO;
+	packet->announced = n == 1 && packet->room[0] == PACKET_MARK;
+	if (packet->announced)
+		return packet_take_file(fd, packet, flags);
+	packet->data = packet->room;
+	packet->len = (size_t)n;
+	packet->map = NULL;
+	return 0;
 }
 
 /* Receives one packet up to the deadline, 0: as long as the socket waits by itself. As

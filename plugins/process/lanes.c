@@ -139,6 +139,7 @@ static int lanes_connect(void *speaker, uint64_t life, int null_fd, int error_fd
 		};
 		if (setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout) < 0)
 			rc = -errno;
+		lanes->lanes[i].packet->announced = false;
 		lanes->lanes[i].late_ns = 0;
 		ends->fds[ends->n++] = pair[1];
 	}
