@@ -230,6 +230,22 @@ static void whatever_a_child_does_the_others_are_served(void **state)
 	meanwhile_print(&meanwhile);
 }
 
+static void a_child_that_floods_slows_nobody(void **state)
+{
+	struct meanwhile meanwhile;
+	struct host host;
+
+	(void)state;
+	meanwhile_init(&meanwhile);
+	start(&host, ",'list_workers','flood'", ",'call_timeout_ms':60000");
+	meanwhile_start(&meanwhile, &host);
+	for (int i = 0; i < 10; i++)
+		assert_non_null(strstr(host_ask(&host, "%s", WORKERS), "\"worker_id\":\"w\""));
+	meanwhile_stop(&meanwhile);
+	host_stop(&host);
+	meanwhile_print(&meanwhile);
+}
+
 static void what_a_child_does_at_hello_is_told_of_the_runtime(void **state)
 {
 	static const struct {
@@ -710,6 +726,7 @@ int main(void)
 		cmocka_unit_test(one_of_several_runtimes_is_named),
 		cmocka_unit_test(what_a_child_does_at_hello_is_told_of_the_runtime),
 		cmocka_unit_test(whatever_a_child_does_the_others_are_served),
+		cmocka_unit_test(a_child_that_floods_slows_nobody),
 		cmocka_unit_test(what_cannot_be_used_fails_the_call_alone),
 		cmocka_unit_test(what_a_program_leaves_out_is_answered_for_it),
 		cmocka_unit_test(more_than_was_asked_is_left_out),

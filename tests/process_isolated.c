@@ -4,6 +4,7 @@
  * of the adapters themselves, with every instance isolated. */
 #include "config.h"
 
+#include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -131,6 +132,71 @@ static void a_plugin_that_hangs_is_not_waited_for(void **state)
 	/* After a second of silence it is ended, and started again. */
 	ask_until(&host, HOSTS, "pid-");
 	host_stop(&host);
+}
+
+static void a_plugin_that_floods_slows_nobody(void **state)
+{
+	struct meanwhile meanwhile;
+	struct host host;
+
+	(void)state;
+	meanwhile_init(&meanwhile);
+	start(&host, "list_hosts flood", "");
+	meanwhile_start(&meanwhile, &host);
+	for (int i = 0; i < 20; i++)
+		assert_non_null(strstr(host_ask(&host, HOSTS), "pid-"));
+	meanwhile_stop(&meanwhile);
+	host_stop(&host);
+	meanwhile_print(&meanwhile);
+}
+
+/* Asks with a deadline that is over as good as at once. */
+static void ask_in_haste(struct host *host, const char *line)
+{
+	struct batch batch = { .line_max = BATCH_LINE_MAX, .deadline_ns = services_monotonic_ns() + 1000000 };
+
+	buffer_append_string(&batch.in, line);
+	assert_int_equal(batch_answer_lines(&batch, &host->inventory.registry, true, SIZE_MAX, 0), 0);
+	buffer_append_char(&batch.out, '\0');
+	assert_non_null(strstr(batch.out.data, "adapter_timeout"));
+	batch_fini(&batch);
+}
+
+/* Lets go what waits in the plugin, when others wait for that. */
+static void *let_go(void *data)
+{
+	int fd;
+
+	nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
+	fd = open(data, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	if (write(fd, "..", 2) == 2)
+		close(fd);
+	return NULL;
+}
+
+static void who_had_no_time_leaves_the_others_theirs(void **state)
+{
+	const struct host_setup setup = { .adapters = "", .adapter_dir = fixture_dir() };
+	CLEANUP_FREE char *path = NULL;
+	char *dir = scratch_new();
+	pthread_t thread;
+	struct host host;
+
+	(void)state;
+	assert_true(asprintf(&path, "%s/met", dir) >= 0);
+	host_prepare(&host, &setup);
+	host_add(&host, "unruly", "{'isolate':true,'options':{'does':'send_input meet'},'isolation':{'deaths':0,"
+				  "'call_timeout_ms':60000,'hang_timeout_ms':0,'environment':{'UNRULY_FILE':'%s'}}}", path);
+	host_open(&host, &setup);
+	ask_in_haste(&host, "{\"op\":\"send_input\",\"runtime_id\":\"unruly\",\"worker_id\":\"first\","
+			    "\"request\":{\"content\":\"x\"}}");
+	/* Nor does he who waited in vain, again. */
+	ask_in_haste(&host, "{\"op\":\"list_hosts\"}");
+	assert_int_equal(pthread_create(&thread, NULL, let_go, path), 0);
+	assert_non_null(strstr(host_ask(&host, HOSTS), "pid-"));
+	pthread_join(thread, NULL);
+	host_stop(&host);
+	scratch_remove(dir);
 }
 
 static void a_plugin_that_does_not_open_is_told_of(void **state)
@@ -412,6 +478,8 @@ int main(void)
 		cmocka_unit_test(a_plugin_ends_its_process_alone),
 		cmocka_unit_test(a_worker_that_cannot_be_looked_up_is_unknown),
 		cmocka_unit_test(a_plugin_that_hangs_is_not_waited_for),
+		cmocka_unit_test(a_plugin_that_floods_slows_nobody),
+		cmocka_unit_test(who_had_no_time_leaves_the_others_theirs),
 		cmocka_unit_test(a_plugin_that_does_not_open_is_told_of),
 		cmocka_unit_test(a_plugin_that_cannot_be_linked_is_told_of),
 		cmocka_unit_test(a_process_has_what_it_is_to_have),

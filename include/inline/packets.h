@@ -196,7 +196,8 @@ static inline int packet_take_file(int fd, struct packet *packet, int flags)
 		return n == 0 || errno == ECONNRESET ? -EPIPE : -errno;
 	packet->announced = false;
 	head = CMSG_FIRSTHDR(&message);
-	if (!head || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS || head->cmsg_len != CMSG_LEN(sizeof file))
+	if (!head || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS ||
+	    head->cmsg_len != CMSG_LEN(sizeof file))
 		return -EPROTO;
 	memcpy(&file, CMSG_DATA(head), sizeof file);
 	return packet_map(packet, file);

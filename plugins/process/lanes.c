@@ -2,7 +2,9 @@
 /*
  * Who calls takes a lane, sends, and waits on it himself: no thread stands between him
  * and the child. A lane whose answer is late is not used until that answer has come, so
- * answers need no numbers, and one that comes late is never taken for another.
+ * answers need no numbers, and one that comes late is never taken for another. That somebody
+ * had less time than others is no fault of the child's: for as long as an answer may take,
+ * others wait for it, too.
  */
 #include "config.h"
 
@@ -17,7 +19,8 @@
 struct lane {
 	struct channel channel;
 	bool busy;
-	uint64_t late_ns; /* an answer is due since then, that nobody waits for any more; 0: none is */
+	uint64_t late_ns; /* an answer is due since then, that its caller does not wait for any more; 0: none is */
+	uint64_t due_ns;  /* until when it may come, whatever deadline its caller had */
 	struct bytes question;
 	struct packet *packet;
 };
@@ -311,44 +314,57 @@ bool lanes_opening(const struct lanes *lanes, struct lane_answer *answer)
 	return lanes->opening.len > 0 && read_head(lanes->opening.data, lanes->opening.len, answer) == 0;
 }
 
+/* Whether no answer is due on a lane, or what was late has come meanwhile. */
+static bool is_settled(struct lane *lane)
+{
+	if (lane->late_ns && channel_receive(&lane->channel, lane->packet, 0, false) == 0) {
+		packet_drop(lane->packet);
+		lane->late_ns = 0;
+	}
+	return !lane->late_ns;
+}
+
 /* A lane that nobody uses and no answer is due on; the hottest comes first. */
 static struct lane *find_free(struct lanes *lanes)
 {
-	struct lane *late = NULL;
-
-	for (size_t i = 0; i < lanes->n; i++) {
-		struct lane *lane = &lanes->lanes[i];
-
-		if (!lane->busy && !lane->late_ns)
-			return lane;
-		if (!lane->busy)
-			late = lane;
-	}
-	/* Perhaps what is late has come meanwhile. */
-	if (late && channel_receive(&late->channel, late->packet, 0, false) == 0) {
-		packet_drop(late->packet);
-		late->late_ns = 0;
-		return late;
-	}
+	for (size_t i = 0; i < lanes->n; i++)
+		if (!lanes->lanes[i].busy && is_settled(&lanes->lanes[i]))
+			return &lanes->lanes[i];
 	return NULL;
 }
 
-static bool all_late(const struct lanes *lanes)
+/* Where all lanes are late, one whose answer may still come and that nobody waits on. NULL: there is none; then
+ * *overduep says whether all of them took too long. */
+static struct lane *find_late(struct lanes *lanes, bool *overduep)
 {
-	for (size_t i = 0; i < lanes->n; i++)
-		if (!lanes->lanes[i].late_ns)
-			return false;
-	return true;
+	uint64_t now = packet_now_ns();
+	struct lane *found = NULL;
+
+	*overduep = true;
+	for (size_t i = 0; i < lanes->n; i++) {
+		struct lane *lane = &lanes->lanes[i];
+
+		if (!lane->late_ns)
+			return *overduep = false, NULL;
+		if (lane->due_ns <= now)
+			continue;
+		*overduep = false;
+		if (!lane->busy && (!found || lane->due_ns < found->due_ns))
+			found = lane;
+	}
+	return found;
 }
 
-/* Takes a lane of that life of the child. 1: that life is over; -1: the trouble. */
+/* Takes a lane of that life of the child, which may be a late one. 1: that life is over; -1: the trouble. */
 static int take_lane(struct lanes *lanes, uint64_t life, uint64_t deadline_ns, struct lane **lanep, struct trouble *trouble)
 {
+	bool overdue;
 	int rc = 0;
 
 	pthread_mutex_lock(&lanes->lock);
-	while (rc == 0 && lanes->up && lanes->life == life && !(*lanep = find_free(lanes)))
-		if (all_late(lanes))
+	while (rc == 0 && lanes->up && lanes->life == life && !(*lanep = find_free(lanes)) &&
+	       !(*lanep = find_late(lanes, &overdue)))
+		if (overdue)
 			rc = trouble_set(trouble, TROUBLE_TIMEOUT,
 					 "the process has not answered what it was asked before");
 		else if (!child_cond_wait(&lanes->changed, &lanes->lock, deadline_ns))
@@ -391,18 +407,41 @@ static bool write_question(struct lane *lane, enum frame_operation operation, co
 	return true;
 }
 
-/* Sends the question and waits for its answer. has_all: the deadline is a whole timeout away. */
-static int talk(struct lane *lane, uint64_t deadline_ns, bool has_all, struct lane_answer *answer,
-		bool *sentp)
+/* Waits for the answer that a late lane still owes to somebody else. */
+static int settle(struct lanes *lanes, struct lane *lane, uint64_t deadline_ns)
 {
-	int rc = channel_send(&lane->channel, lane->question.data, lane->question.len, deadline_ns);
+	uint64_t until = lane->due_ns < deadline_ns ? lane->due_ns : deadline_ns;
+	int rc = channel_receive(&lane->channel, lane->packet, until, true);
 
+	if (rc < 0)
+		return rc;
+	packet_drop(lane->packet);
+	pthread_mutex_lock(&lanes->lock);
+	lane->late_ns = 0;
+	pthread_mutex_unlock(&lanes->lock);
+	return 0;
+}
+
+/* Sends the question and waits up to the deadline for its answer, which may come until due_ns. */
+static int talk(struct lanes *lanes, struct lane *lane, uint64_t due_ns, uint64_t deadline_ns,
+		struct lane_answer *answer, bool *sentp)
+{
+	int rc = 0;
+
+	if (lane->late_ns) {
+		rc = settle(lanes, lane, deadline_ns);
+		due_ns = packet_now_ns() + lanes->timeout_ns;
+	}
+	if (rc == 0) {
+		lane->due_ns = due_ns;
+		rc = channel_send(&lane->channel, lane->question.data, lane->question.len, deadline_ns);
+	}
 	*sentp = rc == 0;
 	/* Much of it is not kept for the next one. */
 	if (lane->question.size > PACKET_MAX)
 		bytes_fini(&lane->question);
 	if (rc == 0)
-		rc = channel_receive(&lane->channel, lane->packet, has_all ? 0 : deadline_ns, true);
+		rc = channel_receive(&lane->channel, lane->packet, deadline_ns == due_ns ? 0 : deadline_ns, true);
 	if (rc == 0 && read_head(lane->packet->data, lane->packet->len, answer) < 0) {
 		packet_drop(lane->packet);
 		rc = -EPROTO;
@@ -414,28 +453,26 @@ int lanes_ask(struct lanes *lanes, enum frame_operation operation, const void *r
 	      struct lane_answer *answer, struct trouble *trouble)
 {
 	struct lane *lane = NULL;
-	uint64_t life, until;
-	bool sent = false, has_all;
+	uint64_t life, due, until;
+	bool sent = false;
 	int rc;
 
 	do {
 		life = child_ready(lanes->child, deadline_ns, trouble);
 		if (!life)
 			return -1;
-		until = packet_now_ns() + lanes->timeout_ns;
-		has_all = !deadline_ns || until <= deadline_ns;
-		if (!has_all)
-			until = deadline_ns;
+		due = packet_now_ns() + lanes->timeout_ns;
+		until = deadline_ns && deadline_ns < due ? deadline_ns : due;
 		rc = take_lane(lanes, life, until, &lane, trouble);
 	} while (rc > 0);
 	if (rc < 0)
 		return -1;
-	rc = write_question(lane, operation, request, until) ? talk(lane, until, has_all, answer, &sent) : -ENOMEM;
+	rc = write_question(lane, operation, request, until) ? talk(lanes, lane, due, until, answer, &sent) : -ENOMEM;
 	if (rc == 0) {
 		answer->lane = lane;
 		return 0;
 	}
-	leave_lane(lanes, lane, rc == -ETIMEDOUT && sent ? packet_now_ns() : 0);
+	leave_lane(lanes, lane, rc == -ETIMEDOUT && sent ? packet_now_ns() : lane->late_ns);
 	if (rc == -EPIPE || rc == -EPROTO) {
 		if (rc == -EPIPE)
 			trouble_set(trouble, TROUBLE_CRASHED, "the process closed its output");
@@ -445,7 +482,11 @@ int lanes_ask(struct lanes *lanes, enum frame_operation operation, const void *r
 		child_ended(lanes->child, life, trouble);
 		return -1;
 	}
-	if (rc == -ETIMEDOUT)
+	if (rc == -ETIMEDOUT && !sent)
+		trouble_set(trouble, TROUBLE_TIMEOUT, "the process has not answered what it was asked before");
+	else if (rc == -ETIMEDOUT && until < due)
+		trouble_set(trouble, TROUBLE_TIMEOUT, "the process did not answer by the deadline of the call");
+	else if (rc == -ETIMEDOUT)
 		trouble_set(trouble, TROUBLE_TIMEOUT, "the process did not answer within %llu ms",
 			    (unsigned long long)(lanes->timeout_ns / 1000000));
 	else
