@@ -86,6 +86,36 @@ passes "local-pod without a data directory" can_list_hosts "$BERTH_ADAPTER_DIR/l
 passes embedded "$all_declared" "$BERTH_ADAPTER_DIR/embedded.so"
 passes remote-reserved "" "$BERTH_ADAPTER_DIR/remote-reserved.so"
 passes "the fixture that violates nothing" "$all_declared" "$fixtures/violating.so"
+
+# ---- In processes of their own ----
+
+# isolated NAME ARGUMENT...
+isolated() {
+	name=$1
+	shift
+	conformance --isolated --adapter-dir "$BERTH_ADAPTER_DIR" "$@"
+	[ "$status" = 0 ] && [ ! -s "$err" ] && well_formed && [ -z "$(named 'not ok')" ] &&
+		[ "$(grep -c 'SKIP it is for plugins that are not in a process of their own$' "$out")" = 9 ]
+	check $? "$name passes in a process of its own: $(counts)"
+}
+
+isolated "local-pod with records" --data-dir "$srcdir/tests/sample" --workspace-root /srv/harbour "$BERTH_ADAPTER_DIR/local-pod.so"
+isolated embedded "$BERTH_ADAPTER_DIR/embedded.so"
+conformance --isolated --adapter-dir "$BERTH_ADAPTER_DIR" --check workers/offered --options '{"does":"list_workers kill"}' "$fixtures/unruly.so"
+[ "$status" = 1 ] && named 'not ok' | grep -qx workers/offered && grep -q '^# .*: the process was killed by SIGKILL' "$out"
+check $? "a plugin that ends its process fails the check, which says how"
+conformance --isolated --adapter-dir "$BERTH_ADAPTER_DIR" --check base --options '{"does":"open exit"}' "$fixtures/unruly.so"
+[ "$status" = 1 ] && [ "$(named 'not ok')" = base/open ] && grep -q 'the process ended with status 3' "$out"
+check $? "and so does one that ends it where it opens"
+conformance --isolated --sanitizer address "$BERTH_ADAPTER_DIR/embedded.so"
+[ "$status" = 2 ] && [ "$(wc -l <"$err")" = 1 ] && grep -q -e '--sanitizer: it is for plugins that are not' "$err"
+check $? "--isolated does not go with --sanitizer"
+conformance --isolated --command true
+[ "$status" = 2 ] && [ "$(wc -l <"$err")" = 1 ] && grep -q -e '--isolated: it is for plugins' "$err"
+check $? "nor with --command"
+
+# ---- In C++ ----
+
 conformance "$fixtures/cxx.so"
 [ "$status" = 0 ] && well_formed
 check $? "the fixture in C++, whose exceptions are contained, passes: $(counts)"

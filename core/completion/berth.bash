@@ -50,7 +50,7 @@ _berth_options() {
 		--connect --log-level --json --token-file --ca-file --tls-cert --tls-key --timeout --version --help'
 
 	case $1 in
-	conformance) options='--command --adapter-dir --options --workspace-root --data-dir --check --junit --sanitizer --timeout --list --help' ;;
+	conformance) options='--isolated --command --adapter-dir --options --workspace-root --data-dir --check --junit --sanitizer --timeout --list --help' ;;
 	new-adapter) options='--help' ;;
 	runtimes | hosts) options+=' --limit' ;;
 	workers) options+=' --limit --host' ;;

@@ -168,6 +168,7 @@ complete -c berth -n '__berth_at serve' -l max-connections -x -d 'how many at on
 complete -c berth -n '__berth_at serve' -l request-timeout -x -d 'how long a request may take'
 complete -c berth -n '__berth_at serve' -l log-format -xa 'text json' -d 'how the log is written'
 complete -c berth -n '__berth_at events' -l cursor -x -d 'where to go on'
+complete -c berth -n '__berth_at conformance' -l isolated -d 'check the plugin in a process of its own'
 complete -c berth -n '__berth_at conformance' -l command -xa '(__fish_complete_command)' -d 'check this program'
 complete -c berth -n '__berth_at conformance' -l options -x -d 'the options of the adapter, an object'
 complete -c berth -n '__berth_at conformance' -l check -xa '(__berth_checks)' -d 'this check or profile alone'

@@ -13,8 +13,9 @@
 /* The adapter under test, and what it is opened with. */
 struct subject {
 	const char *file, *dir; /* dir: where file is; file: NULL for a program */
+	const char *adapter_dir; /* where the adapter is that runs it or speaks with it, if it is apart */
 	char id[65];            /* by the name of the file */
-	bool is_program;        /* the adapter speaks with it, and is not itself under test */
+	bool is_apart;          /* a program, or a plugin that is isolated: it has a process of its own */
 	cJSON *options;         /* an object; NULL: the declared defaults */
 	const char *workspace_root, *data_dir;
 };

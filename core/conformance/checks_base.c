@@ -61,7 +61,7 @@ static void check_open(const struct subject *subject)
 
 	host_open(&host, subject, NULL);
 	/* A program opens before it has said anything. */
-	if (subject->is_program)
+	if (subject->is_apart)
 		free(host_ask(&host, "{'op':'list_runtimes'}"));
 	host_close(&host);
 }

@@ -19,22 +19,23 @@
 #include "core/conformance/output.h"
 #include "core/conformance/run.h"
 #include "core/conformance/sanitizer.h"
+#include "core/isolated.h"
 #include "core/status.h"
+#include "inline/frames.h"
 #include "inline/json_reader.h"
 
 enum {
 	CHECKS_MAX = 128,
 	SECONDS_DEFAULT = 120,
-	PATIENCE_MS = 60000,
 };
 
 struct program {
 	struct subject subject;
 	const char *name; /* of the adapter, in the results */
-	const char *junit, *sanitizer, *only, *options, *adapter_dir;
+	const char *junit, *sanitizer, *only, *options;
 	char **command; /* NULL: a plugin is checked */
 	unsigned seconds;
-	bool list, help;
+	bool isolated, list, help;
 	char root[PATH_MAX]; /* of the workspace that was made for the run */
 	char dir[PATH_MAX], file[PATH_MAX];
 
@@ -53,13 +54,14 @@ static const char help[] =
 	"Checks an adapter against the contract between berth and its adapters: TAP on\n"
 	"standard output, a process for each check. The adapter is a plugin, or a program\n"
 	"that speaks the batch protocol.\n\n"
+	"  --isolated           check the plugin in a process of its own, as with the key isolate\n"
 	"  --command PROGRAM... check this program, with the arguments behind it\n"
 	"  --options JSON       an object with the adapter's options; default: as declared;\n"
 	"                       of a program, those of berth-process(7)\n"
 	"  --workspace-root DIR root of the workspace; default: an empty one made for it\n"
 	"  --data-dir DIR       directory with data, as the adapter expects it; default: none\n"
 	"  --check NAME         run this check alone, or those of a profile\n"
-	"  --adapter-dir DIR    where process.so is, which speaks with programs\n"
+	"  --adapter-dir DIR    where process.so is, which speaks with other processes\n"
 	"  --junit FILE         write the results as JUnit XML as well\n"
 	"  --sanitizer NAME     run under address, undefined or thread, with which the\n"
 	"                       adapter was built\n"
@@ -106,12 +108,14 @@ static enum status take_subject(struct program *program, char **arguments, int n
 	if (program->command && (n > 0 || !program->command[0] || !*program->command[0]))
 		return complain(STATUS_USAGE, n > 0 ? "%s: a plugin and a program; one adapter is expected" :
 						      "--command: a program is expected", n > 0 ? arguments[0] : "");
-	if (program->command && program->sanitizer)
-		return complain(STATUS_USAGE, "--sanitizer: it is for plugins; a program has a process of its own");
+	if (program->command && program->isolated)
+		return complain(STATUS_USAGE, "--isolated: it is for plugins; a program has a process of its own");
+	if ((program->command || program->isolated) && program->sanitizer)
+		return complain(STATUS_USAGE, "--sanitizer: it is for plugins that are not in a process of their own");
 	if (!program->command && n != 1)
 		return complain(STATUS_USAGE, "one adapter is expected: FILE.so, or --command PROGRAM [ARGUMENT...]");
 	program->subject.file = program->command ? NULL : arguments[0];
-	program->subject.is_program = program->command != NULL;
+	program->subject.is_apart = program->command || program->isolated;
 	return STATUS_DONE;
 }
 
@@ -122,7 +126,7 @@ static enum status parse(struct program *program, int argc, char **argv)
 		{ "data-dir", required_argument, NULL, 'd' },	{ "check", required_argument, NULL, 'c' },
 		{ "junit", required_argument, NULL, 'j' },	{ "sanitizer", required_argument, NULL, 's' },
 		{ "timeout", required_argument, NULL, 't' },	{ "list", no_argument, NULL, 'l' },
-		{ "adapter-dir", required_argument, NULL, 'a' },
+		{ "adapter-dir", required_argument, NULL, 'a' },	{ "isolated", no_argument, NULL, 'i' },
 		{ "help", no_argument, NULL, 'h' },		{ NULL, 0, NULL, 0 },
 	};
 	char *end;
@@ -131,7 +135,7 @@ static enum status parse(struct program *program, int argc, char **argv)
 	enum status status;
 
 	program->seconds = SECONDS_DEFAULT;
-	program->adapter_dir = ADAPTER_DIR;
+	program->subject.adapter_dir = ADAPTER_DIR;
 	argc = cut_command(program, argc, argv);
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, ":", longs, NULL)) != -1) {
@@ -140,9 +144,10 @@ static enum status parse(struct program *program, int argc, char **argv)
 		case 'w': program->subject.workspace_root = optarg; break;
 		case 'd': program->subject.data_dir = optarg; break;
 		case 'c': program->only = optarg; break;
-		case 'a': program->adapter_dir = optarg; break;
+		case 'a': program->subject.adapter_dir = optarg; break;
 		case 'j': program->junit = optarg; break;
 		case 's': program->sanitizer = optarg; break;
+		case 'i': program->isolated = true; break;
 		case 'l': program->list = true; break;
 		case 'h': program->help = true; break;
 		case 't':
@@ -208,16 +213,6 @@ static enum status take_file(struct program *program)
 	return STATUS_DONE;
 }
 
-/* Timings decide nothing: a program on a busy machine has the time that it needs. */
-static void be_patient(cJSON *options)
-{
-	static const char *const names[] = { "start_timeout_ms", "call_timeout_ms" };
-
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (!cJSON_GetObjectItemCaseSensitive(options, names[i]))
-			cJSON_AddNumberToObject(options, names[i], PATIENCE_MS);
-}
-
 /* The program becomes the option command of the adapter that speaks with it, which is where
  * such programs are loaded from. */
 static enum status take_command(struct program *program)
@@ -240,9 +235,8 @@ static enum status take_command(struct program *program)
 	for (char **argument = program->command + 1; *argument; argument++)
 		cJSON_AddItemToArray(command, cJSON_CreateString(*argument));
 	cJSON_AddItemToObject(program->subject.options, "command", command);
-	be_patient(program->subject.options);
 	snprintf(program->subject.id, sizeof program->subject.id, "process");
-	program->subject.dir = program->adapter_dir;
+	program->subject.dir = program->subject.adapter_dir;
 	program->name = base ? base + 1 : first;
 	return STATUS_DONE;
 }
@@ -307,24 +301,33 @@ static bool is_vital(const struct check *check)
 	return is_wanted(check, "base/stamp") || is_wanted(check, "base/load") || is_wanted(check, "base/open");
 }
 
-/* Whether a check is about code in the process of berth, or about what only that is told. */
-static bool is_of_plugins(const struct check *check)
+/* Why a check cannot be made of what is not in this process, or not of a program; NULL: it can. */
+static const char *unfit(const struct program *program, const struct check *check)
 {
-	static const char *const names[] = { "base/stamp", "base/options", "base/load", "base/later", "base/process",
-					     "base/leaks", "privacy", "lent", "close/leaks", "faults" };
+	static const struct {
+		const char *name;
+		bool of_files; /* it holds for plugins wherever they run */
+	} checks[] = {
+		{ "base/stamp", true }, { "base/options", true }, { "base/load", true }, { "base/later", false },
+		{ "base/process", false }, { "base/leaks", false }, { "privacy", true }, { "lent", false },
+		{ "close/leaks", false }, { "faults", false },
+	};
 
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (is_wanted(check, names[i]))
-			return true;
-	return false;
+	for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
+		if (program->subject.is_apart && is_wanted(check, checks[i].name) && !(checks[i].of_files && program->isolated))
+			return program->isolated ? "it is for plugins that are not in a process of their own" :
+						   "it is for plugins; a program has a process of its own";
+	return NULL;
 }
 
 static int try_check(const struct program *program, const struct check *check, struct result *result)
 {
-	if (!program->command || !is_of_plugins(check))
+	const char *why = unfit(program, check);
+
+	if (!why)
 		return run_check(check, &program->subject, program->seconds, result);
 	*result = (struct result){ .verdict = VERDICT_SKIPPED };
-	snprintf(result->why, sizeof result->why, "it is for plugins; a program has a process of its own");
+	snprintf(result->why, sizeof result->why, "%s", why);
 	return 0;
 }
 
@@ -393,8 +396,12 @@ static enum status run(struct program *program, char **argv)
 int main(int argc, char **argv)
 {
 	static struct program program;
-	enum status status = parse(&program, argc, argv);
+	enum status status;
 
+	/* What is isolated has this program, too. */
+	if (argc == 2 && strcmp(argv[1], FRAME_ARGUMENT) == 0)
+		return isolated_serve();
+	status = parse(&program, argc, argv);
 	if (status == STATUS_DONE && program.help)
 		printf("usage: %s\n%s", usage, help);
 	else if (status == STATUS_DONE)

@@ -11,6 +11,7 @@
 #include "core/batch.h"
 #include "core/cleanup.h"
 #include "core/conformance/probe.h"
+#include "core/isolation.h"
 #include "core/settings.h"
 
 /* The process of a check has one adapter, and no other loader. */
@@ -24,6 +25,11 @@ void __lsan_enable(void) __attribute__((weak));
 
 /* ---- Opening ---- */
 
+static bool is_isolated(const struct subject *subject)
+{
+	return subject->is_apart && subject->file;
+}
+
 const struct adapter *host_adapter(const struct subject *subject)
 {
 	CLEANUP_FREE char *file = NULL;
@@ -36,16 +42,19 @@ const struct adapter *host_adapter(const struct subject *subject)
 	/* What the dynamic linker allocates it keeps in places of its own. */
 	if (__lsan_disable)
 		__lsan_disable();
-	if (loader_init(&loader, &error) < 0 || loader_add_dir(&loader, subject->dir, &error) < 0)
+	if (loader_init(&loader, &error) < 0 || loader_add_dir(&loader, subject->dir, &error) < 0 ||
+	    (is_isolated(subject) && loader_add_dir(&loader, subject->adapter_dir, &error) < 0))
 		check_fail("%s", error.text);
-	if (loader_load(&loader, subject->id, NULL, &loaded, &file, &failure) < 0)
+	if ((is_isolated(subject) ? isolation_find(&loader, "/proc/self/exe", subject->id, NULL, &loaded, &file, &failure) :
+				    loader_load(&loader, subject->id, NULL, &loaded, &file, &failure)) < 0)
 		check_fail("%s", failure_line(&failure, line));
 	if (__lsan_enable)
 		__lsan_enable();
 	probed = *loaded;
 	pthread_mutex_init(&probed.lock, NULL);
 	probe_enter(&loaded->ops, &probed.ops);
-	probe.is_program = subject->is_program;
+	probe.is_apart = subject->is_apart;
+	probe.is_isolated = is_isolated(subject);
 	return loaded;
 }
 
@@ -58,11 +67,22 @@ static int put(cJSON *settings, const char *key, const cJSON *value)
 	return rc;
 }
 
+/* Timings decide nothing: a process on a busy machine has the time that it needs. */
+static void be_patient(cJSON *settings, const struct subject *subject)
+{
+	CLEANUP(json_delete) cJSON *ms = cJSON_CreateNumber(60000);
+
+	put(settings, is_isolated(subject) ? "isolation.start_timeout_ms" : "options.start_timeout_ms", ms);
+	put(settings, is_isolated(subject) ? "isolation.call_timeout_ms" : "options.call_timeout_ms", ms);
+}
+
 static cJSON *make_settings(const struct subject *subject, const char *runtime_id)
 {
 	cJSON *settings = cJSON_CreateObject();
 	const cJSON *option;
 
+	if (subject->is_apart)
+		be_patient(settings, subject);
 	cJSON_ArrayForEach(option, subject->options) {
 		CLEANUP_FREE char *key = NULL;
 

@@ -204,17 +204,24 @@ static bool is_trouble(const struct berth_diagnostic *diagnostic)
 	return false;
 }
 
+/* Whether it is the reason of the adapter that runs others or speaks with them: a plugin may have reasons of its own,
+ * wherever it is run. */
+static bool is_of_process(const char *reason)
+{
+	return !probe.is_isolated || strncmp(reason, "the process ", strlen("the process ")) == 0;
+}
+
 /* Where a call may end before it is answered, that the answer is missing says nothing. */
 static bool is_awaited(const struct probe_call *call)
 {
-	return probe.is_program && call->base.deadline_ns == 0 && !probe.cancelled;
+	return probe.is_apart && call->base.deadline_ns == 0 && !probe.cancelled;
 }
 
-static void judge_program(const struct probe_call *call, const struct berth_diagnostic *diagnostics, size_t n)
+static void judge_process(const struct probe_call *call, const struct berth_diagnostic *diagnostics, size_t n)
 {
 	for (size_t i = 0; is_awaited(call) && i < n; i++)
 		if (is_trouble(&diagnostics[i]))
-			note_fault(FAULT_PROGRAM, "%.*s", (int)diagnostics[i].message.len, diagnostics[i].message.ptr);
+			note_fault(FAULT_PROCESS, "%.*s", (int)diagnostics[i].message.len, diagnostics[i].message.ptr);
 }
 
 /* Absent is fine here: whether a member is required is the host's to say. */
@@ -264,8 +271,8 @@ static int sink_runtime(struct berth_call *base, const struct berth_runtime *pus
 
 	if (pushed && HAS(pushed, n_diagnostics))
 		judge_diagnostics(call, pushed->n_diagnostics, "the runtime");
-	if (probe.is_program && pushed)
-		judge_program(call, pushed->diagnostics, pushed->n_diagnostics);
+	if (probe.is_apart && pushed)
+		judge_process(call, pushed->diagnostics, pushed->n_diagnostics);
 	PUSH(call, "a runtime", pushed, (!HAS(pushed, runtime_id) || id_fits(pushed->runtime_id)) && host_ids_fit(pushed),
 	     rc = call->real->sink->runtime(call->real, pushed));
 	return after(call, rc, "a runtime");
@@ -351,7 +358,7 @@ static int sink_diagnostic(struct berth_call *base, const struct berth_diagnosti
 	int rc;
 
 	judge_diagnostics(call, ++call->n_diagnostics, "the answer");
-	judge_program(call, pushed, pushed != NULL);
+	judge_process(call, pushed, pushed != NULL);
 	/* A diagnostic of the answer may follow the last item. */
 	IN_HOST(rc = call->real->sink->diagnostic(call->real, pushed));
 	judge_push(call, true, "a diagnostic");
@@ -568,8 +575,8 @@ static void judge_return(const struct probe_call *call, int rc)
 	else if (rc < 0 && !(rc == -ENOENT && is_of_worker(call->operation)) && !*real->failure->text)
 		note_fault(FAULT_RETURN, "%s: it returned %d (%s) and gave no reason to fail", operation_name(call->operation), rc,
 			   strerror(-rc));
-	else if (rc < 0 && *real->failure->text && is_awaited(call))
-		note_fault(FAULT_PROGRAM, "%s: %s", operation_name(call->operation), real->failure->text);
+	else if (rc < 0 && *real->failure->text && is_awaited(call) && is_of_process(real->failure->text))
+		note_fault(FAULT_PROCESS, "%s: %s", operation_name(call->operation), real->failure->text);
 	else if ((rc == 0 || rc == 1) && real->n_refused == 0 && missing(call))
 		note_fault(FAULT_RETURN, "%s: it returned %d and pushed no %s", operation_name(call->operation), rc,
 			   missing(call));

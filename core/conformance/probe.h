@@ -21,7 +21,7 @@ enum fault {
 	FAULT_LATE,       /* a push after one that returned 1, or beyond the limit */
 	FAULT_MISPLACED,  /* a push that does not belong to the operation, or comes too early or twice */
 	FAULT_OTHER,      /* another runtime than open has given, or another worker than was asked for */
-	FAULT_PROGRAM,    /* a call that a program has ended at, not answered, or answered with what is none */
+	FAULT_PROCESS,    /* a call that another process has ended at, not answered, or answered with what is none */
 	FAULT_RETURN,     /* a return value that means nothing, a failure without a reason, a result without a push */
 	N_FAULTS,
 };
@@ -39,7 +39,8 @@ struct probe {
 	enum lending lending;
 	uint64_t deadline_ns;    /* of each call; 0: none */
 	atomic_bool cancelled;   /* what the sink says; true as well behind the deadline */
-	bool is_program;         /* behind the adapter is a program, which is what is looked at */
+	bool is_apart;           /* behind the adapter is another process, which is what is looked at */
+	bool is_isolated;        /* and it is a plugin */
 	bool fail_allocations;   /* see allocations.h; counted in operations alone, not in the host */
 
 	/* Seen; to be read when no call is running: */

@@ -113,8 +113,8 @@ static void be_check(const struct check *check, const struct subject *subject, i
 	signal(SIGPIPE, SIG_IGN);
 	require(check, subject);
 	check->run(subject);
-	if (subject->is_program)
-		probe_expect_no(FAULT_PROGRAM);
+	if (subject->is_apart)
+		probe_expect_no(FAULT_PROCESS);
 	report_plain('p', "%s", "");
 	host_unload();
 	exit(0); /* with what is due at the end, such as a search for leaks */

@@ -21,7 +21,7 @@ static struct {
 
 static int seconds(void)
 {
-	return probe.is_program ? WATCH_PROGRAM_SECONDS : WATCH_SECONDS;
+	return probe.is_apart ? WATCH_PROGRAM_SECONDS : WATCH_SECONDS;
 }
 
 static void *run(void *data)
