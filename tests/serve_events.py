@@ -253,6 +253,31 @@ class Events(Tests):
         seen += follower.take(total - len(seen))
         assert seen == list(range(1, total + 1)) and follower.quiet(), seen
 
+    def what_an_isolated_runtime_does_is_followed_across_its_ends(self):
+        """Where a call meets the end of the process, that ends who follows, and he comes back."""
+        lasts = bool(os.environ["BERTH_HAS_STORE"])
+        options = {"store": self.scratch + "/store"} if lasts else {}
+        service = self.serve(adapters="embedded", drop_ins=[("embedded", {"isolate": True, "options": options})])
+        pid = service.process.pid
+        seen, follower = [], self.follow(EVENTS, SSE)
+        for _ in range(4 if lasts else 1):
+            self.work(20)
+            total = len(self.whole())
+            while len(seen) < total:
+                cursor, name, data = follower.event()
+                if cursor:
+                    seen.append(data["event_id"])
+                    continue
+                assert (name, data["state"], data["diagnostics"][0]["code"]) == ("error", "rejected", "adapter_crashed"), data
+                last = follower.last
+                follower = self.follow(EVENTS, SSE, "Last-Event-ID: " + last)
+            if lasts:
+                children = [int(child) for task in os.listdir("/proc/%d/task" % pid)
+                            for child in open("/proc/%d/task/%s/children" % (pid, task)).read().split()]
+                os.kill(*children, signal.SIGKILL)
+                until(lambda: service.get(EVENTS).json()["state"] == "accepted", "the process")
+        assert seen == list(range(1, len(seen) + 1)), seen
+
     def whole(self):
         cursor, items = "", []
         while True:
