@@ -9,6 +9,7 @@
 
 #include "core/serve/pace.h"
 #include "core/serve/token.h"
+#include "core/serve/turn.h"
 #include "core/services.h"
 #include "core/text.h"
 #include "tests/contract.h"
@@ -164,12 +165,38 @@ static void a_change_counts_after_a_millisecond(void **state)
 	scratch_remove(dir);
 }
 
+/* ---- Turns ---- */
+
+static void *start_turn(void *before)
+{
+	*(uint64_t *)before = turn_set(TURN_SHORTEST_NS);
+	return NULL;
+}
+
+static void a_thread_has_the_turns_of_the_one_that_starts_it(void **state)
+{
+	uint64_t before = turn_set(TURN_SHORTEST_NS), inherited;
+	pthread_t thread;
+
+	(void)state;
+	if (before == 0) {
+		print_message("this kernel has turns of one length\n");
+		skip();
+	}
+	assert_int_equal(pthread_create(&thread, NULL, start_turn, &inherited), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(inherited, TURN_SHORTEST_NS);
+	assert_int_equal(turn_set(before), TURN_SHORTEST_NS);
+	assert_int_equal(turn_set(before), before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_route_is_quick_while_its_answers_are),
 		cmocka_unit_test(many_judge_by_tokens_that_change),
 		cmocka_unit_test(a_change_counts_after_a_millisecond),
+		cmocka_unit_test(a_thread_has_the_turns_of_the_one_that_starts_it),
 	};
 
 	return cmocka_run_group_tests_name("the service: parts", tests, NULL, NULL);

@@ -25,6 +25,7 @@
 #include "core/serve/library.h"
 #include "core/serve/server.h"
 #include "core/serve/stream.h"
+#include "core/serve/turn.h"
 #include "core/services.h"
 #include "core/text.h"
 
@@ -366,11 +367,13 @@ static void log_library(void *data, const char *format, va_list args)
 
 /* ---- Opening and closing ---- */
 
+/* Where the client is on the same machine, there is always one that has to wait for a processor: more of them
+ * leave fewer connections waiting with it. */
 static unsigned n_threads(void)
 {
 	long n = sysconf(_SC_NPROCESSORS_ONLN);
 
-	return n < 1 ? 2 : n >= THREADS_MAX ? THREADS_MAX : (unsigned)n + 1;
+	return n < 1 ? 2 : n >= THREADS_MAX / 2 ? THREADS_MAX : 2 * (unsigned)n;
 }
 
 int door_open(struct door *door, struct error *error)
@@ -387,8 +390,10 @@ int door_open(struct door *door, struct error *error)
 		{ server->tls.client_ca ? MHD_OPTION_HTTPS_MEM_TRUST : MHD_OPTION_END, 0, server->tls.client_ca },
 		{ MHD_OPTION_END, 0, NULL },
 	};
+	uint64_t turn;
 
 	door->n_threads = n_threads();
+	turn = turn_set(TURN_SHORTEST_NS);
 	door->daemon = MHD_start_daemon(
 		flags, 0, NULL, NULL, on_request, door,
 		MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL,
@@ -403,6 +408,8 @@ int door_open(struct door *door, struct error *error)
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, door,
 		MHD_OPTION_ARRAY, door->tls ? tls : &tls[sizeof tls / sizeof *tls - 1],
 		MHD_OPTION_END);
+	if (turn > 0)
+		turn_set(turn);
 	if (!door->daemon)
 		return error_set(error, -EIO, "%s: the HTTP server cannot be started%s", door->listener->name,
 				 door->tls ? "; are --tls-cert and --tls-key a certificate and its key in the format PEM?" : "");
