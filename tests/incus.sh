@@ -67,16 +67,27 @@ stand_in() {
 	await test -S "$scratch/socket"
 }
 
-# control JSON
-control() {
-	python3 - "$scratch/socket" "$1" <<-'END'
+# stand [JSON]: has it do something; prints how it stands.
+stand() {
+	python3 - "$scratch/socket" "$@" <<-'END'
 		import http.client, socket, sys
 		connection = http.client.HTTPConnection('localhost')
 		connection.sock = socket.socket(socket.AF_UNIX)
 		connection.sock.connect(sys.argv[1])
-		connection.request('POST', '/stand-in', sys.argv[2])
-		assert connection.getresponse().status == 200
+		connection.request('POST' if sys.argv[2:] else 'GET', '/stand-in', *sys.argv[2:])
+		answer = connection.getresponse()
+		assert answer.status == 200
+		print(answer.read().decode())
 	END
+}
+
+control() {
+	stand "$1" >/dev/null
+}
+
+# asked WHAT: how often that was asked.
+asked() {
+	stand | sed -n "s/.*\"$1\": \([0-9]*\).*/\1/p"
 }
 
 # The identifier of the worker in the answer.
@@ -93,6 +104,35 @@ spawn() {
 # The roots of the containers that there are.
 roots() {
 	find "$scratch/containers" -mindepth 1 -maxdepth 1 | wc -l
+}
+
+# ---- One program that goes on ----
+
+program_begin() {
+	rm -f "$scratch/requests"
+	mkfifo "$scratch/requests"
+	"$BERTH" --adapter-dir "$BERTH_ADAPTER_DIR" --workspace-root /srv/harbour --workspace-id local:harbour --data-dir '' batch \
+		<"$scratch/requests" >"$scratch/kept" 2>"$err" &
+	batch=$!
+	exec 3>"$scratch/requests"
+	n_asked=0
+}
+
+answered() {
+	[ "$(wc -l <"$scratch/kept")" -ge $n_asked ]
+}
+
+# ask MEMBERS: what it answers.
+ask() {
+	n_asked=$((n_asked + 1))
+	printf '{"runtime_id":"%s",%s}\n' $runtime "$1" >&3
+	await answered
+	sed -n "${n_asked}p" "$scratch/kept" >"$out"
+}
+
+program_end() {
+	exec 3>&-
+	wait "$batch"
 }
 
 # ---- Configuration ----
@@ -318,36 +358,101 @@ check $? "and so is its host, alone"
 berth input $runtime "$worker" hello
 [ $status = 1 ] && has incus_host_unreachable
 check $? "input to it is rejected with the reason"
-requests="$scratch/requests"
-mkfifo "$requests"
-"$BERTH" --adapter-dir "$BERTH_ADAPTER_DIR" --workspace-root /srv/harbour --workspace-id local:harbour --data-dir '' batch \
-	<"$requests" >"$scratch/kept" 2>/dev/null &
-batch=$!
-exec 3>"$requests"
-# ask N OP: the Nth answer of one program that goes on.
-ask() {
-	printf '{"op":"%s","runtime_id":"%s","worker_id":"%s"}\n' "$2" $runtime "$worker" >&3
-	answered() {
-		[ "$(wc -l <"$scratch/kept")" -ge "$1" ]
-	}
-	await answered "$1"
-	sed -n "$1p" "$scratch/kept" >"$out"
-}
+program_begin
 control '{"down": []}'
-ask 1 worker
+ask "\"op\":\"worker\",\"worker_id\":\"$worker\""
 has '"status":"running"' && has '"role":"coder"'
 check $? "it comes back by itself"
 control '{"down": ["south"]}'
-ask 2 worker
+ask "\"op\":\"worker\",\"worker_id\":\"$worker\""
 has '"status":"unreachable"' && has '"role":"coder"' && has '"state":"running"'
 check $? "a program that knew it still knows what it was"
 kill "$server" && wait "$server" 2>/dev/null
 server=
-ask 3 list_workers
+ask "\"op\":\"list_workers\",\"worker_id\":\"$worker\""
 has '"incus_unreachable"' && has '"role":"coder"' && has '"status":"unreachable"'
 check $? "and so where the whole cluster is gone"
-exec 3>&-
-wait "$batch"
+program_end
+
+# ---- Events ----
+
+stand_in "$@"
+spawn told coder
+worker=$(worker_id)
+container=$(basename "$scratch/containers"/berth-*)
+program_begin
+cursor=''
+# events [WORDS]: what is new; whether it has the words.
+events() {
+	ask "\"op\":\"read_events\"$cursor"
+	cursor=",\"cursor\":\"$(sed -n 's/.*"next_cursor":"\([^"]*\)".*/\1/p' "$out")\""
+	cat "$out" >>"$scratch/events"
+	[ -z "${1-}" ] || grep -q -e "$1" "$scratch/events"
+}
+kinds() {
+	grep -o '"kind":"[a-z_]*","occurred_at":[^,]*,"worker_id":"worker-[0-9a-f]*"' "$scratch/events" | grep "$1" | cut -d '"' -f 4 |
+		tr '\n' ' '
+}
+: >"$scratch/events"
+await events '"worker_created"' && [ "$(kinds "$worker")" = 'worker_created ' ]
+check $? "events begin with the workers that are there"
+ask "\"op\":\"stop_worker\",\"request\":{\"worker_id\":\"$worker\",\"mode\":\"force\"}"
+await events '"worker_stopped"'
+check $? "and go on with what happens"
+events
+events
+[ "$(kinds "$worker")" = 'worker_created worker_stopped ' ]
+check $? "each is told once"
+spawn seen coder
+other=$(worker_id)
+await events "\"worker_created\",\"occurred_at\":[^,]*,\"worker_id\":\"$other\""
+check $? "a worker that another program makes is told of"
+ask "\"op\":\"read_events\",\"cursor\":\"00000000000000000000-00000000-9\""
+has '"rejected"' && has incus_cursor_invalid
+check $? "a cursor of another runtime is refused"
+if grep -q lws_service "$BERTH_ADAPTER_DIR/incus.so"; then
+	# streams N: that there are so many, while events are asked for.
+	streams() {
+		events
+		stand | grep -q "\"streams\": $1[,}]"
+	}
+	await streams 1
+	check $? "who goes on asking listens to the cluster"
+	container=$(basename "$scratch/containers"/*-"${other#worker-}")
+	: >"$scratch/events"
+	# What is told and not so cannot be seen by asking.
+	control "{\"blink\": \"$container\"}"
+	await events '"worker_started"' && [ "$(kinds "$other")" = 'worker_stopped worker_started ' ]
+	check $? "what it tells is told on, also what has passed before anybody could ask"
+	for said in '' '[]' '{' '"' '{"metadata": 1}' '{"metadata": {"action": "instance-stopped", "source": ""}}' \
+		'{"metadata": {"action": 7, "source": "/1.0/instances/'"$container"'"}}' \
+		'{"metadata": {"action": "instance-stopped", "source": "/1.0/instances/berth-000000000000-'"${other#worker-}"'"}}' \
+		'{"timestamp": "9999-99-99T99:99:99", "metadata": {"action": "instance-file-pushed", "source": "/1.0/instances/'"$container"'"}}'; do
+		control "$(python3 -c 'import json, sys; print(json.dumps({"say": sys.argv[1]}))' "$said")"
+	done
+	control '{"say": "12345678", "times": 25000}'
+	: >"$scratch/events"
+	control "{\"blink\": \"$container\"}"
+	await events '"worker_started"' && [ "$(kinds "$other")" = 'worker_stopped worker_started ' ]
+	check $? "what is no event, or none of ours, is passed over"
+	control '{"cut": true}'
+	await streams 1 && : >"$scratch/events" && control "{\"blink\": \"$container\"}" && await events '"worker_started"'
+	check $? "where the stream is cut, it begins again"
+	: >"$scratch/events"
+	berth stop $runtime "$other" --force
+	control "{\"cut\": true}"
+	await events '"worker_stopped"' && [ "$(kinds "$other")" = 'worker_stopped ' ]
+	check $? "and nothing is lost, nor told twice"
+else
+	echo "ok - who goes on asking listens to the cluster # SKIP this berth is built without libwebsockets"
+fi
+program_end
+# Another program does not know when this one has told what.
+program_begin
+: >"$scratch/events"
+events "\"worker_created\",\"occurred_at\":[^,]*,\"worker_id\":\"$other\""
+check $? "a cursor of another program goes on a little before"
+program_end
 
 # ---- What stays of a spawn that nobody repeats ----
 

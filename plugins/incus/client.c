@@ -58,20 +58,28 @@ struct client {
 /* ---- Opening ---- */
 
 /* What libcurl compares the key of a server with. */
-static int pin_key(const char *path, char pin[PIN_SIZE], struct reason *reason)
+static bool pin_key(X509 *certificate, char pin[PIN_SIZE])
 {
 	unsigned char digest[EVP_MAX_MD_SIZE], *key = NULL;
+	unsigned int len = 0;
+	int key_len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &key);
+	bool done = key_len > 0 && EVP_Digest(key, (size_t)key_len, digest, &len, EVP_sha256(), NULL) == 1;
+
+	if (done)
+		EVP_EncodeBlock((unsigned char *)pin + sprintf(pin, "sha256//"), digest, (int)len);
+	OPENSSL_free(key);
+	return done;
+}
+
+static int read_pin(const char *path, char pin[PIN_SIZE], struct reason *reason)
+{
 	FILE *file = fopen(path, "re");
 	X509 *certificate = file ? PEM_read_X509(file, NULL, NULL, NULL) : NULL;
-	unsigned int len = 0;
-	int key_len = certificate ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &key) : -1, rc = 0;
+	int rc = 0;
 
-	if (key_len > 0 && EVP_Digest(key, (size_t)key_len, digest, &len, EVP_sha256(), NULL) == 1)
-		EVP_EncodeBlock((unsigned char *)pin + sprintf(pin, "sha256//"), digest, (int)len);
-	else
+	if (!certificate || !pin_key(certificate, pin))
 		rc = reason_set(reason, -EINVAL, "option server_certificate: %.200s: %s", path,
 				file ? "a certificate in PEM is expected" : strerror(errno));
-	OPENSSL_free(key);
 	X509_free(certificate);
 	if (file)
 		fclose(file);
@@ -159,7 +167,7 @@ int client_open(const struct client_options *options, struct client **clientp, s
 	if (rc == 0)
 		rc = check_file("key", client->key, reason);
 	if (rc == 0 && client->server_certificate)
-		rc = pin_key(client->server_certificate, client->pin, reason);
+		rc = read_pin(client->server_certificate, client->pin, reason);
 	if (rc < 0) {
 		client_close(client);
 		return rc;
@@ -528,6 +536,23 @@ void client_reply_fini(struct client_reply *reply)
 {
 	free(reply->data);
 	*reply = (struct client_reply){ 0 };
+}
+
+void client_place(struct client *client, size_t n, struct client_place *place)
+{
+	const struct server *server = &client->servers[(atomic_load(&client->good) + n) % client->n_servers];
+
+	*place = (struct client_place){
+		.base = server->base, .socket = server->socket, .project = client->project, .certificate = client->certificate,
+		.key = client->key, .server_certificate = client->server_certificate,
+	};
+}
+
+bool client_trusts(const struct client *client, X509 *certificate)
+{
+	char pin[PIN_SIZE];
+
+	return !*client->pin || (pin_key(certificate, pin) && strcmp(pin, client->pin) == 0);
 }
 
 char *client_escape(const char *text)

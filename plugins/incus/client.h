@@ -5,6 +5,7 @@
 #define BERTH_INCUS_CLIENT_H
 
 #include <berth/adapter.h>
+#include <openssl/x509.h>
 #include <stdbool.h>
 
 #include "inline/reason.h"
@@ -50,6 +51,21 @@ enum { CLIENT_REPLY_MAX = 64 << 20 };
 int client_ask(struct client *client, struct berth_call *call, const struct client_request *request,
 	       struct client_reply *reply);
 void client_reply_fini(struct client_reply *reply);
+
+/* ---- For connections of another kind to the same servers ---- */
+
+/* All is the client's. */
+struct client_place {
+	const char *base;   /* https://HOST[:PORT], or what stands for a socket */
+	const char *socket; /* NULL: none */
+	const char *project, *certificate, *key, *server_certificate; /* NULL, but for the project: none */
+};
+
+/* The nth server to be tried, from the one on that answered last. */
+void client_place(struct client *client, size_t n, struct client_place *place);
+
+/* Whether it is the certificate of a server that may be talked to, as far as that is its key's affair. */
+bool client_trusts(const struct client *client, X509 *certificate);
 
 /* The text as one part of a path or a query; free it. */
 char *client_escape(const char *text);

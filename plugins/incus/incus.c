@@ -4,42 +4,20 @@
 #include "config.h"
 
 #include <berth/adapter.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "cluster.h"
 #include "failure.h"
-#include "hosts.h"
 #include "inbox.h"
+#include "incus.h"
 #include "inline/utf8.h"
-#include "roles.h"
-#include "roster.h"
 #include "spawn.h"
-#include "transcript.h"
 
 enum {
-	READ_LIMIT = 256,
 	LOOK_UP_MS = 3000,  /* for one worker, whose member may hang; then all are asked for */
-	POLL_MS = 500,	    /* between two looks for what is new */
 	SWEEP_MAX = 8,	    /* containers that are removed with one list */
 	STALE_FACTOR = 2,   /* of the time for a spawn, after which it counts as given up */
-};
-
-struct incus {
-	const struct berth_services *services;
-	struct client *client;
-	struct roles *roles;
-	struct hosts *hosts;
-	struct roster *roster;
-	struct transcripts *transcripts;
-	char workspace[NAMES_WORKSPACE_LEN + 1]; /* in names of containers */
-	char mark[BERTH_ID_MAX + 1];		 /* in their configuration */
-	char identity[NAMES_KEY_LEN + 1];	 /* in cursors */
-	uint64_t timeout_ms, spawn_timeout_ms, stop_timeout_s;
-	pthread_mutex_t polling;
-	_Atomic uint64_t polled_ns; /* of the monotonic clock */
 };
 
 #define RUNTIME_ID "incus-worker-runtime"
@@ -52,11 +30,6 @@ struct incus {
 static struct cluster_call ask(const struct incus *incus, struct berth_call *call)
 {
 	return (struct cluster_call){ .client = incus->client, .call = call, .timeout_ms = incus->timeout_ms };
-}
-
-static uint64_t wall_ns(const struct incus *incus)
-{
-	return incus->services->wall_ns(incus->services);
 }
 
 static int push_answer(struct berth_call *call, uint64_t state)
@@ -87,7 +60,7 @@ static int push_worker(struct berth_call *call, const struct worker *entry)
 		.workspace_identity = BERTH_TEXT("cluster_worker"),
 		.state = berth_text(worker_status_names[entry->last_status]),
 		.status = berth_text(worker_status_names[entry->status]),
-		.last_seen_at_ns = entry->seen_ns,
+		.last_seen_at_ns = entry->seen.wall_ns,
 		.implementation_kind = BERTH_TEXT("incus_container"),
 		.implementation_hint = BERTH_TEXT("a container in a cluster"),
 		.can = WORKER_CAN,
@@ -117,7 +90,7 @@ static void sweep(const struct incus *incus, const struct cluster_call *cluster,
 }
 
 /* Takes over what the cluster lists. */
-static int take_list(struct incus *incus, const struct cluster_call *cluster, const cJSON *list, uint64_t asked_ns)
+static int take_list(struct incus *incus, const struct cluster_call *cluster, const cJSON *list, struct moment asked)
 {
 	int size = cJSON_GetArraySize(list), n = 0, n_swept = 0, rc = 0;
 	struct worker *workers = calloc((size_t)size + 1, sizeof *workers);
@@ -128,33 +101,32 @@ static int take_list(struct incus *incus, const struct cluster_call *cluster, co
 	cJSON_ArrayForEach(json, list) {
 		struct worker *worker = &workers[n];
 
-		rc = worker_read(json, incus->workspace, incus->mark, asked_ns, worker);
+		rc = worker_read(json, incus->workspace, incus->mark, asked, worker);
 		if (rc == -ENOENT)
 			continue;
 		if (rc < 0)
 			break;
 		if (worker->made)
 			n++;
-		else if (is_stale(incus, worker, asked_ns) && n_swept++ < SWEEP_MAX)
+		else if (is_stale(incus, worker, asked.wall_ns) && n_swept++ < SWEEP_MAX)
 			sweep(incus, cluster, worker);
 	}
 	qsort(workers, (size_t)n, sizeof *workers, worker_compare);
 	if (rc == 0 || rc == -ENOENT)
-		rc = roster_replace(incus->roster, &(struct roster_list){ workers, (size_t)n, asked_ns });
+		rc = roster_replace(incus->roster, &(struct roster_list){ workers, (size_t)n, asked });
 	free(workers);
 	return rc;
 }
 
-/* Asks for all workers. Where that fails, the roster has what was known. */
-static int survey(struct incus *incus, struct berth_call *call)
+int incus_survey(struct incus *incus, struct berth_call *call)
 {
 	struct cluster_call cluster = ask(incus, call);
-	uint64_t asked_ns = wall_ns(incus);
+	struct moment asked = incus_now(incus);
 	cJSON *list = NULL;
 	int rc = cluster_read(&cluster, "/1.0/instances?recursion=1", &list);
 
 	if (rc == 0)
-		rc = take_list(incus, &cluster, list, asked_ns);
+		rc = take_list(incus, &cluster, list, asked);
 	else if (rc == -ECONNREFUSED || rc == -ETIMEDOUT)
 		roster_lose_all(incus->roster);
 	cJSON_Delete(list);
@@ -180,7 +152,7 @@ static int incus_list_workers(void *instance, struct berth_call *call, const str
 {
 	struct incus *incus = instance;
 	struct listing listing = { call, request->limit };
-	int rc = request->limit > 0 ? survey(incus, call) : 0;
+	int rc = request->limit > 0 ? incus_survey(incus, call) : 0;
 
 	roster_each(incus->roster, list_visit, &listing);
 	if (rc < 0)
@@ -192,7 +164,7 @@ static int incus_list_workers(void *instance, struct berth_call *call, const str
 static int look_up(struct incus *incus, struct berth_call *call, const char *key, struct worker *worker)
 {
 	struct cluster_call cluster = ask(incus, call);
-	uint64_t asked_ns = wall_ns(incus);
+	struct moment asked = incus_now(incus);
 	char name[NAMES_CONTAINER_LEN + 1];
 	cJSON *json = NULL;
 	char *path;
@@ -203,11 +175,11 @@ static int look_up(struct incus *incus, struct berth_call *call, const char *key
 	rc = path ? cluster_read_within(&cluster, path, LOOK_UP_MS, &json) : -ENOMEM;
 	free(path);
 	if (rc == 0)
-		rc = worker_read(json, incus->workspace, incus->mark, asked_ns, worker);
+		rc = worker_read(json, incus->workspace, incus->mark, asked, worker);
 	if (rc == 0)
-		rc = worker->made ? roster_enter(incus->roster, worker, asked_ns) : -ENOENT;
+		rc = worker->made ? roster_enter(incus->roster, worker, asked) : -ENOENT;
 	if (rc == -ENOENT)
-		roster_remove(incus->roster, key, asked_ns);
+		roster_remove(incus->roster, key, asked.wall_ns);
 	cJSON_Delete(json);
 	return rc;
 }
@@ -225,7 +197,7 @@ static int find_worker(struct incus *incus, struct berth_call *call, struct bert
 		rc = look_up(incus, call, key, worker);
 	if (rc != -EHOSTUNREACH && rc != -ETIMEDOUT && rc != -ECONNREFUSED)
 		return rc;
-	rc = survey(incus, call);
+	rc = incus_survey(incus, call);
 	if (roster_find(incus->roster, key, worker))
 		return 0;
 	return rc < 0 ? rc : -ENOENT;
@@ -434,90 +406,9 @@ static int incus_transcript(void *instance, struct berth_call *call, const struc
 
 /* ---- Events ---- */
 
-/* A cursor is the runtime's identity and the event behind which it stands: IDENTITY-EVENT. */
-enum { CURSOR_SIZE = NAMES_KEY_LEN + 24 };
-
-static struct berth_text write_cursor(const struct incus *incus, uint64_t event_id, char cursor[CURSOR_SIZE])
-{
-	return (struct berth_text){ cursor, (size_t)snprintf(cursor, CURSOR_SIZE, "%s-%llu", incus->identity,
-							     (unsigned long long)event_id) };
-}
-
-/* False where the cursor is none that was written here; then it is written otherwise. Another
- * program may have given it, and seen events that are told here later. */
-static bool read_cursor(const struct incus *incus, struct berth_text text, uint64_t *event_idp)
-{
-	char copy[CURSOR_SIZE], again[CURSOR_SIZE];
-	struct berth_text written;
-	uint64_t event_id = 0, last = roster_last_event(incus->roster), now = wall_ns(incus) / 1000;
-
-	if (text.ptr) {
-		if (text.len <= NAMES_KEY_LEN || text.len >= CURSOR_SIZE)
-			return false;
-		snprintf(copy, sizeof copy, "%.*s", (int)text.len, text.ptr);
-		event_id = strtoull(copy + NAMES_KEY_LEN + 1, NULL, 10);
-		written = write_cursor(incus, event_id, again);
-		if (written.len != text.len || memcmp(written.ptr, text.ptr, text.len) != 0)
-			return false;
-	}
-	*event_idp = event_id;
-	return event_id <= last || event_id <= now;
-}
-
-/* Looks for what is new, unless somebody does or just has. */
-static int look_for_news(struct incus *incus, struct berth_call *call)
-{
-	uint64_t now_ns = incus->services->monotonic_ns(incus->services), polled_ns = atomic_load(&incus->polled_ns);
-	int rc = 0;
-
-	if ((polled_ns && now_ns - polled_ns < POLL_MS * UINT64_C(1000000)) || pthread_mutex_trylock(&incus->polling) != 0)
-		return 0;
-	rc = survey(incus, call);
-	atomic_store(&incus->polled_ns, incus->services->monotonic_ns(incus->services));
-	pthread_mutex_unlock(&incus->polling);
-	return rc;
-}
-
-static int push_event(const struct incus *incus, struct berth_call *call, const struct event *entry)
-{
-	char id[NAMES_WORKER_LEN + 1], cursor[CURSOR_SIZE];
-	struct berth_event event = {
-		.size = sizeof event,
-		.event_id = entry->id,
-		.kind = berth_text(entry->kind),
-		.occurred_at_ns = entry->at_ns,
-		.cursor = write_cursor(incus, entry->id, cursor),
-	};
-
-	if (*entry->key)
-		event.worker_id = names_worker(entry->key, id);
-	return call->sink->event(call, &event);
-}
-
 static int incus_read_events(void *instance, struct berth_call *call, const struct berth_events_request *request)
 {
-	struct incus *incus = instance;
-	struct berth_answer answer = { .size = sizeof answer, .state = BERTH_ACCEPTED };
-	struct event events[READ_LIMIT];
-	char cursor[CURSOR_SIZE];
-	uint64_t after;
-	bool more;
-	size_t n;
-	int rc;
-
-	if (request->limit > READ_LIMIT)
-		return failure_reject(call, FAILURE_LIMIT_TOO_LARGE);
-	rc = look_for_news(incus, call);
-	if (!read_cursor(incus, request->cursor, &after))
-		return failure_reject(call, FAILURE_CURSOR_INVALID);
-	n = roster_events(incus->roster, after, events, (size_t)request->limit, &more);
-	answer.more = more;
-	answer.next_cursor = write_cursor(incus, n > 0 ? events[n - 1].id : after, cursor);
-	call->sink->answer(call, &answer);
-	for (size_t i = 0; i < n; i++)
-		if (push_event(incus, call, &events[i]))
-			break;
-	return rc < 0 ? failure_add(call, FAILURE_EVENTS_POLLED) : 0;
+	return events_read(((struct incus *)instance)->events, call, request);
 }
 
 /* ---- Runtime and hosts ---- */
@@ -622,13 +513,13 @@ static void incus_close(void *instance)
 {
 	struct incus *incus = instance;
 
+	events_free(incus->events);
 	if (incus->client)
 		client_close(incus->client);
 	roles_free(incus->roles);
 	hosts_free(incus->hosts);
 	roster_free(incus->roster);
 	transcripts_free(incus->transcripts);
-	pthread_mutex_destroy(&incus->polling);
 	free(incus);
 }
 
@@ -715,11 +606,11 @@ static int incus_open(void **instance, struct berth_call *call, const struct ber
 		return call->sink->fail(call, rc < 0 ? rc : -EINVAL, "%s", rc < 0 ? reason.text : "options are expected");
 	}
 	incus->services = call->services;
-	pthread_mutex_init(&incus->polling, NULL);
 	incus->hosts = hosts_new();
 	incus->roster = roster_new();
 	incus->transcripts = transcripts_new();
-	rc = incus->hosts && incus->roster && incus->transcripts ? read_names(incus, call, request) : -ENOMEM;
+	incus->events = events_new(incus);
+	rc = incus->hosts && incus->roster && incus->transcripts && incus->events ? read_names(incus, call, request) : -ENOMEM;
 	if (rc == 0)
 		rc = read_times(incus, call, request);
 	else

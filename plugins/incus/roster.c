@@ -18,6 +18,8 @@
 
 enum { EVENTS_MAX = 16384 };
 
+#define TIME_MAX_S INT64_C(10000000000) /* in the year 2286 */
+
 struct roster {
 	pthread_mutex_t lock;
 	struct worker *workers; /* by key */
@@ -44,20 +46,37 @@ static const char *text_of(const cJSON *object, const char *key)
 	return text ? text : "";
 }
 
-/* RFC 3339 in UTC; 0 where it is none, or before 1970. */
-static uint64_t read_time(const char *text)
+/* Z or +01:00, in seconds. */
+static bool read_offset(const char *text, long *secondsp)
+{
+	unsigned hours, minutes;
+	int len = 0;
+
+	*secondsp = 0;
+	if (strcmp(text, "Z") == 0)
+		return true;
+	if ((*text != '+' && *text != '-') || sscanf(text + 1, "%2u:%2u%n", &hours, &minutes, &len) != 2 || text[1 + len])
+		return false;
+	*secondsp = (*text == '-' ? -60L : 60L) * (long)(hours * 60 + minutes);
+	return true;
+}
+
+uint64_t worker_read_time(const char *text)
 {
 	struct tm tm = { 0 };
 	const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
 	time_t seconds = rest ? timegm(&tm) : 0;
 	uint64_t ns = 0, unit = 100000000;
+	long offset;
 
-	if (!rest || seconds <= 0)
+	if (!rest)
 		return 0;
 	if (*rest == '.')
 		for (rest++; *rest >= '0' && *rest <= '9'; rest++, unit /= 10)
 			ns += (uint64_t)(*rest - '0') * unit;
-	return (uint64_t)seconds * 1000000000 + ns;
+	if (!read_offset(rest, &offset) || seconds <= offset || seconds - offset > TIME_MAX_S)
+		return 0;
+	return (uint64_t)(seconds - offset) * 1000000000 + ns;
 }
 
 static enum worker_status read_status(const char *text)
@@ -77,7 +96,7 @@ static enum worker_status read_status(const char *text)
 	return WORKER_FAULTY;
 }
 
-int worker_read(const cJSON *json, const char *workspace, const char *mark, uint64_t now_ns, struct worker *worker)
+int worker_read(const cJSON *json, const char *workspace, const char *mark, struct moment asked, struct worker *worker)
 {
 	const cJSON *config = cJSON_GetObjectItemCaseSensitive(json, "config");
 	int rc;
@@ -98,8 +117,10 @@ int worker_read(const cJSON *json, const char *workspace, const char *mark, uint
 		return -ENOENT;
 	worker->status = worker->last_status = read_status(text_of(json, "status"));
 	worker->made = strcmp(text_of(config, "user.berth.step"), "made") == 0;
-	worker->created_ns = read_time(text_of(json, "created_at"));
-	worker->seen_ns = now_ns;
+	worker->created_ns = worker_read_time(text_of(json, "created_at"));
+	if (worker->created_ns > asked.wall_ns) /* by a clock that is ahead of ours */
+		worker->created_ns = asked.wall_ns;
+	worker->seen = asked;
 	snprintf(worker->role, sizeof worker->role, "%s", text_of(config, "user.berth.role"));
 	snprintf(worker->profile, sizeof worker->profile, "%s", text_of(config, "user.berth.profile"));
 	snprintf(worker->label, sizeof worker->label, "%s", text_of(config, "user.berth.name"));
@@ -242,15 +263,15 @@ static size_t merge(struct roster *roster, const struct roster_list *list, struc
 		const struct worker *before = order >= 0 ? &roster->workers[j++] : NULL;
 		const struct worker *now = order <= 0 ? &list->workers[i++] : NULL;
 
-		if (order >= 0 && before->seen_ns >= list->asked_ns) {
+		if (order >= 0 && before->seen.clock_ns >= list->asked.clock_ns) {
 			merged[n++] = *before;
 		} else if (order > 0) {
-			tell(roster, "worker_removed", before->key, list->asked_ns, list->asked_ns);
+			tell(roster, "worker_removed", before->key, list->asked.wall_ns, list->asked.wall_ns);
 		} else {
 			merged[n] = *now;
 			if (order == 0) {
 				fill_in(&merged[n], before);
-				tell_status(roster, before, &merged[n], list->asked_ns);
+				tell_status(roster, before, &merged[n], list->asked.wall_ns);
 			} else {
 				news[(*n_newsp)++] = &merged[n];
 			}
@@ -273,7 +294,7 @@ int roster_replace(struct roster *roster, const struct roster_list *list)
 	merged = calloc(n, sizeof *merged);
 	if (news && merged && events_reserve(roster, 2 * n)) {
 		n = merge(roster, list, merged, news, &n_news);
-		tell_new(roster, news, n_news, list->asked_ns);
+		tell_new(roster, news, n_news, list->asked.wall_ns);
 		free(roster->workers);
 		roster->size = list->n + roster->n + 1;
 		roster->workers = merged;
@@ -287,42 +308,67 @@ int roster_replace(struct roster *roster, const struct roster_list *list)
 	return rc;
 }
 
-int roster_enter(struct roster *roster, struct worker *worker, uint64_t now_ns)
+static int insert(struct roster *roster, const struct worker *worker)
+{
+	size_t at = 0;
+
+	if (roster->n == roster->size) {
+		size_t size = roster->size ? roster->size * 2 : 16;
+		struct worker *more = realloc(roster->workers, size * sizeof *more);
+
+		if (!more)
+			return -ENOMEM;
+		roster->workers = more;
+		roster->size = size;
+	}
+	while (at < roster->n && worker_compare(&roster->workers[at], worker) < 0)
+		at++;
+	memmove(&roster->workers[at + 1], &roster->workers[at], (roster->n++ - at) * sizeof *worker);
+	roster->workers[at] = *worker;
+	return 0;
+}
+
+int roster_enter(struct roster *roster, struct worker *worker, struct moment asked)
 {
 	struct worker *entry;
-	size_t at = 0;
+	int rc;
 
 	pthread_mutex_lock(&roster->lock);
 	entry = find(roster, worker->key);
-	fill_in(worker, entry);
-	if (!events_reserve(roster, 2))
-		goto no_memory;
-	if (!entry) {
-		if (roster->n == roster->size) {
-			size_t size = roster->size ? roster->size * 2 : 16;
-			struct worker *more = realloc(roster->workers, size * sizeof *more);
-
-			if (!more)
-				goto no_memory;
-			roster->workers = more;
-			roster->size = size;
+	rc = events_reserve(roster, 2) ? 0 : -ENOMEM;
+	if (rc == 0 && !entry) {
+		rc = insert(roster, worker);
+		if (rc == 0) {
+			tell_created(roster, worker, asked.wall_ns);
+			tell_status(roster, NULL, worker, asked.wall_ns);
 		}
-		while (at < roster->n && worker_compare(&roster->workers[at], worker) < 0)
-			at++;
-		memmove(&roster->workers[at + 1], &roster->workers[at], (roster->n++ - at) * sizeof *worker);
-		roster->workers[at] = *worker;
-		tell_created(roster, worker, now_ns);
-		tell_status(roster, NULL, worker, now_ns);
-	} else {
-		tell_status(roster, entry, worker, now_ns);
+	} else if (rc == 0 && entry->seen.clock_ns > asked.clock_ns) {
+		*worker = *entry;
+	} else if (rc == 0) {
+		fill_in(worker, entry);
+		tell_status(roster, entry, worker, asked.wall_ns);
 		*entry = *worker;
 	}
 	pthread_mutex_unlock(&roster->lock);
-	return 0;
+	return rc;
+}
 
-no_memory:
+bool roster_note(struct roster *roster, const char *key, enum worker_status status, uint64_t at_ns, struct moment now)
+{
+	struct worker *entry, before;
+	bool taken;
+
+	pthread_mutex_lock(&roster->lock);
+	entry = find(roster, key);
+	taken = entry && events_reserve(roster, 1);
+	if (taken) {
+		before = *entry;
+		entry->status = entry->last_status = status;
+		entry->seen = now;
+		tell_status(roster, &before, entry, at_ns);
+	}
 	pthread_mutex_unlock(&roster->lock);
-	return -ENOMEM;
+	return taken;
 }
 
 void roster_lose_all(struct roster *roster)

@@ -20,17 +20,26 @@ enum worker_status {
 
 extern const char *const worker_status_names[N_WORKER_STATUSES];
 
+/* A time by both clocks: what is shown, and what is sure to rise. */
+struct moment {
+	uint64_t wall_ns, clock_ns;
+};
+
 struct worker {
 	char key[NAMES_KEY_LEN + 1];
 	char host[NAMES_HOST_LEN + 1];
 	char role[32], profile[128], label[BERTH_HINT_MAX + 1]; /* "": not known */
 	enum worker_status status, last_status; /* the second: when it could be reached */
 	bool made;				/* a spawn has come to its end */
-	uint64_t created_ns, seen_ns;		/* 0: not known */
+	uint64_t created_ns;			/* 0: not known */
+	struct moment seen;			/* when it was asked for, or heard of; 0: not yet */
 };
 
+/* RFC 3339, in nanoseconds since 1970; 0 where it is none, or before that. */
+uint64_t worker_read_time(const char *text);
+
 /* What the cluster says of a container. -ENOENT: it is none of the workspace's; -ENOMEM. */
-int worker_read(const cJSON *json, const char *workspace, const char *mark, uint64_t now_ns, struct worker *worker);
+int worker_read(const cJSON *json, const char *workspace, const char *mark, struct moment asked, struct worker *worker);
 
 struct roster;
 
@@ -41,15 +50,19 @@ void roster_free(struct roster *roster);
 struct roster_list {
 	const struct worker *workers;
 	size_t n;
-	uint64_t asked_ns;
+	struct moment asked;
 };
 
 /* Takes over a list. -ENOMEM: nothing has changed. */
 int roster_replace(struct roster *roster, const struct roster_list *list);
 int worker_compare(const void *a, const void *b);
 
-/* Takes over one, and fills in what was known. -ENOMEM. */
-int roster_enter(struct roster *roster, struct worker *worker, uint64_t now_ns);
+/* Takes over one, and fills in what was known, or what was heard since it was asked for. -ENOMEM. */
+int roster_enter(struct roster *roster, struct worker *worker, struct moment asked);
+
+/* Takes over what has happened to one. These come in their order and leave nothing out: where a list
+ * has been quicker they end as it has shown. False: it is not known. */
+bool roster_note(struct roster *roster, const char *key, enum worker_status status, uint64_t at_ns, struct moment now);
 
 /* Nothing can be reached: all are as they were. */
 void roster_lose_all(struct roster *roster);

@@ -7,14 +7,24 @@
 #
 # With WORKERS there are so many from the beginning, which only can be listed. POST /stand-in
 # {"down": [MEMBER], "refuse": NAME, "hang": SECONDS, "forget": true} makes members fail, has the next
-# creation refused as recorded, makes answers late, or loses the answer to the next creation.
+# creation refused as recorded, makes answers late, or loses the answer to the next creation; {"say": TEXT, "times": N}
+# is told on every stream of events, so often in a row, {"blink": NAME}: that a container was stopped and started, which it was not,
+# {"cut": true} ends the streams. GET /stand-in says what was asked how often, and how many streams there are.
+#
+# Where STAND_IN_TLS names a certificate and its key, it also listens with TLS on the loopback; the port is in
+# DIRECTORY/port.
+import base64
 import copy
+import hashlib
 import http.server
 import json
 import os
 import shutil
 import signal
+import socket
 import socketserver
+import ssl
+import struct
 import subprocess
 import sys
 import threading
@@ -34,12 +44,32 @@ lock = threading.RLock()
 containers = {}
 operations = {}
 control = {'down': [], 'refuse': None, 'hang': 0, 'forget': False}
+asked = {}
+streams = []
 directory = ''
 
 
 def now():
     whole, part = divmod(time.time_ns(), 10 ** 9)
     return time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole)) + '.%09dZ' % part
+
+
+def say(text):
+    """To all who listen."""
+    content = text.encode()
+    head = bytes([0x81, len(content)]) if len(content) < 126 else b'\x81\x7e' + struct.pack('>H', len(content)) \
+        if len(content) < 65536 else b'\x81\x7f' + struct.pack('>Q', len(content))
+    for stream in list(streams):
+        try:
+            stream.sendall(head + content)
+        except OSError:
+            pass
+
+
+def tell(action, name):
+    say(json.dumps({'type': 'lifecycle', 'timestamp': now(), 'location': 'north', 'project': 'berth', 'metadata': {
+        'action': 'instance-' + action, 'source': '/1.0/instances/%s?project=berth' % name,
+        'requestor': {'username': 'root', 'protocol': 'unix', 'address': '@'}}}))
 
 
 class Container:
@@ -68,6 +98,16 @@ class Container:
         self.process = subprocess.Popen(['sh', self.path('/sbin/init')], env=environment, start_new_session=True,
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.json.update(status='Running', status_code=103, last_used_at=now())
+        tell('started', self.json['name'])
+        threading.Thread(target=self.watch, args=[self.process], daemon=True).start()
+
+    def watch(self, process):
+        # Without reaping it, which others do, perhaps before.
+        try:
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        except ChildProcessError:
+            pass
+        tell('shutdown', self.json['name'])
 
     def kill(self):
         if self.process:
@@ -133,9 +173,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         query = dict(urllib.parse.parse_qsl(url.query))
         body = self.rfile.read(int(self.headers.get('Content-Length') or 0))
         parts = url.path.strip('/').split('/')
-        if parts == ['stand-in']:
-            control.update(json.loads(body))
-            self.sync({})
+        with lock:
+            what = ' '.join([self.command] + parts[:3] + parts[4:]) if parts[0] == '1.0' else 'control'
+            asked[what] = asked.get(what, 0) + 1
+        if parts == ['stand-in'] and self.command == 'GET':
+            self.sync({'asked': asked, 'streams': len(streams)})
+        elif parts == ['stand-in']:
+            self.control(json.loads(body))
+        elif parts == ['1.0', 'events']:
+            self.stream()
         elif parts[:3] == ['1.0', 'cluster', 'members']:
             answer = copy.deepcopy(ANSWERS['members'])
             for member in answer['metadata']:
@@ -159,6 +205,43 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do
 
+    def control(self, wanted):
+        if 'say' in wanted:
+            say(wanted.pop('say') * wanted.pop('times', 1))
+        if 'blink' in wanted:
+            name = wanted.pop('blink')
+            tell('stopped', name)
+            tell('started', name)
+        if wanted.pop('cut', None):
+            while streams:
+                streams.pop().shutdown(socket.SHUT_RDWR)
+        control.update(wanted)
+        self.sync({})
+
+    def stream(self):
+        """A WebSocket (RFC 6455); what the client says is only looked at for its end, and for pings."""
+        key = self.headers['Sec-WebSocket-Key'] + '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
+        self.send_response(101)
+        self.send_header('Upgrade', 'websocket')
+        self.send_header('Connection', 'Upgrade')
+        self.send_header('Sec-WebSocket-Accept', base64.b64encode(hashlib.sha1(key.encode()).digest()).decode())
+        self.end_headers()
+        self.close_connection = True
+        streams.append(self.connection)
+        try:
+            while True:
+                head = self.rfile.read(2)
+                if len(head) < 2 or head[0] & 15 == 8:
+                    break
+                mask, content = self.rfile.read(4), self.rfile.read(head[1] & 127)
+                if head[0] & 15 == 9:
+                    content = bytes(byte ^ mask[i % 4] for i, byte in enumerate(content))
+                    self.connection.sendall(bytes([0x8a, len(content)]) + content)
+        except OSError:
+            pass
+        if self.connection in streams:
+            streams.remove(self.connection)
+
     def create(self, request, target):
         refuse, control['refuse'] = control['refuse'], None
         with lock:
@@ -171,6 +254,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             location = target or MEMBERS[len(containers) % len(MEMBERS)]
             containers[request['name']] = Container(request['name'], request['config'], location)
             os.makedirs(containers[request['name']].path('/sbin'))
+        tell('created', request['name'])
         if control['forget']:
             control['forget'] = False
             self.close_connection = True
@@ -195,11 +279,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return self.sync(container.describe())
             if self.command == 'PATCH':
                 container.json['config'].update(json.loads(body)['config'])
+                tell('updated', name)
                 return self.sync({})
             if container.process:
                 return self.answer(ANSWERS['delete_running'])
             del containers[name]
             shutil.rmtree(container.root, ignore_errors=True)
+            tell('deleted', name)
             return self.later(ANSWERS['done'])
 
     def set_state(self, container, request):
@@ -247,6 +333,22 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     request_queue_size = 256
 
 
+class SecureServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    daemon_threads = True
+
+    def __init__(self, certificate, key):
+        super().__init__(('127.0.0.1', 0), Handler)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(certificate, key)
+
+    def finish_request(self, request, client_address):
+        try:
+            request = self.context.wrap_socket(request, server_side=True)
+        except OSError:
+            return
+        super().finish_request(request, client_address)
+
+
 def end(*_):
     with lock:
         for container in containers.values():
@@ -263,6 +365,11 @@ def main():
         config = {'user.berth.workspace': sys.argv[5], 'user.berth.step': 'made', 'user.berth.role': 'coder',
                   'user.berth.profile': 'default'}
         containers[name] = Container(name, config, MEMBERS[i % len(MEMBERS)])
+    if 'STAND_IN_TLS' in os.environ:
+        secure = SecureServer(*os.environ['STAND_IN_TLS'].split())
+        with open(os.path.join(directory, 'port'), 'w', encoding='ascii') as file:
+            file.write(str(secure.server_address[1]))
+        threading.Thread(target=secure.serve_forever, daemon=True).start()
     with Server(sys.argv[1], Handler) as server:
         server.serve_forever()
 
