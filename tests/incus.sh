@@ -180,6 +180,7 @@ berth --json hosts
 check $? "its members are hosts, without their names and addresses"
 spawn once coder
 worker=$(worker_id)
+first=$worker
 [ $status = 0 ] && has '"label":"Kaya"' && has '"role":"coder"' && has '"profile":"default"' && [ -n "$worker" ]
 check $? "a worker is spawned"
 [ "$(grep -o '"kind":"incus_[a-z_]*"' "$out" | tr '\n' ' ')" = "$(printf '"kind":"incus_%s" ' container container_created \
@@ -299,13 +300,22 @@ check $? "an image that is missing is said to be"
 berth spawn $runtime --companion
 [ $status = 1 ] && has incus_role_unassigned
 check $? "a role without an image is said to be"
-for refusal in 'quota incus_quota_reached' 'forbidden incus_permission_denied' 'disk_full incus_disk_full' \
-	'member_down incus_host_unreachable'; do
+for refusal in 'quota incus_quota_reached' 'quota_memory incus_quota_reached' 'forbidden incus_permission_denied' \
+	'target_forbidden incus_permission_denied' 'incus_forbidden incus_permission_denied' 'disk_full incus_disk_full' \
+	'incus_image_missing incus_image_missing' 'member_down incus_host_unreachable'; do
 	control "{\"refuse\": \"${refusal% *}\"}"
 	spawn "refused-$refusal" coder
 	[ $status = 1 ] && has "${refusal#* }" && ! has '"berth"\|/var\|authorized\|member cannot'
 	check $? "${refusal% *}: the reason is translated, without what is inside"
 done
+control '{"refuse": "quota"}'
+spawn once coder
+[ $status = 0 ] && [ "$(worker_id)" = "$first" ]
+check $? "a request that was carried out is not refused for a limit when it is repeated"
+control '{"refuse": "incus_exists"}'
+spawn once coder
+[ $status = 0 ] && [ "$(worker_id)" = "$first" ]
+check $? "nor where Incus says in its words that it is there"
 before=$(roots)
 spawn ends orchestrator
 worker=$(worker_id)

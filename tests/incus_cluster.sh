@@ -4,18 +4,26 @@
 # The adapter of clusters against a cluster of two real daemons, in namespaces of their own, which
 # end with this script and all that runs in them. Installs the daemon of Debian where it is missing
 # and that is possible. Where none can run this counts as skipped, but on Debian 12 as root as failed.
+# incus_cluster.sh incus does the same with Incus, where that is installed.
 # In the environment: BERTH, BERTH_ADAPTER_DIR, ADMIN_CONF_DIR.
 set -u
 : "${BERTH:?}" "${BERTH_ADAPTER_DIR:?}" "${ADMIN_CONF_DIR:?}"
+brand=${1:-lxd}
+PATH=$PATH:/usr/libexec/incus
+case $brand in
+lxd) program=lxd directory=LXD_DIR token=cluster_password ;;
+incus) program=incusd directory=INCUS_DIR token=cluster_token ;;
+*) echo "usage: $0 [lxd|incus]" >&2 && exit 2 ;;
+esac
 
 debian=$(sed -n 's/^VERSION_ID="\?\([0-9]*\)"\?$/\1/p' /etc/os-release 2>/dev/null)
 
 skip() {
-	if [ "$(id -u)" = 0 ] && [ "$debian" = 12 ] && grep -q '^ID=debian' /etc/os-release; then
-		echo "not ok - a cluster of real daemons: $1"
+	if [ $brand = lxd ] && [ "$(id -u)" = 0 ] && [ "$debian" = 12 ] && grep -q '^ID=debian' /etc/os-release; then
+		echo "not ok - a cluster of real daemons ($brand): $1"
 		exit 1
 	fi
-	echo "ok - a cluster of real daemons # SKIP $1"
+	echo "ok - a cluster of real daemons ($brand) # SKIP $1"
 	exit 0
 }
 
@@ -33,7 +41,8 @@ install_daemon() {
 
 if [ -z "${BERTH_TEST_NAMESPACE-}" ]; then
 	[ "$(id -u)" = 0 ] || skip "only root can start it"
-	if ! command -v lxd >/dev/null || ! command -v ip >/dev/null || ! busybox true 2>/dev/null; then
+	[ $brand = lxd ] || command -v "$program" >/dev/null || skip "it is not installed"
+	if ! command -v "$program" >/dev/null || ! command -v ip >/dev/null || ! busybox true 2>/dev/null; then
 		command -v apt-get >/dev/null || skip "there is no lxd, and no apt-get to install it with"
 		SECONDS=0
 		install_daemon || skip "lxd cannot be installed"
@@ -49,7 +58,7 @@ finish() {
 	# All of it ends with the namespace; mounts and groups are to be gone before.
 	kill -9 -1 2>/dev/null
 	sync
-	umount -l "$scratch"/*/devlxd "$scratch"/*/shmounts 2>/dev/null
+	umount -l "$scratch"/*/devlxd "$scratch"/*/guestapi "$scratch"/*/shmounts 2>/dev/null
 	find /sys/fs/cgroup -depth -type d -name 'lxc*berth_*' -exec rmdir {} + 2>/dev/null
 	rm -rf "$scratch"
 }
@@ -95,7 +104,7 @@ await() {
 daemon() {
 	mkdir -p "$scratch/$1"
 	chmod 711 "$scratch/$1"
-	LXD_DIR=$scratch/$1 lxd --logfile "$scratch/$1.log" >"$scratch/$1.out" 2>&1 &
+	env "$directory=$scratch/$1" "$program" --logfile "$scratch/$1.log" >"$scratch/$1.out" 2>&1 &
 	pids[$1]=$!
 }
 
@@ -139,7 +148,7 @@ complete() {
 }
 
 start_cluster() {
-	local token
+	local join
 	mount --make-rprivate /
 	grep -q '^root:' /etc/subuid || printf 'root:100000:1000000\n' >"$scratch/subuid"
 	[ ! -e "$scratch/subuid" ] || { mount --bind "$scratch/subuid" /etc/subuid && mount --bind "$scratch/subuid" /etc/subgid; }
@@ -153,13 +162,13 @@ start_cluster() {
 			api north PUT /1.0/cluster '{"server_name":"north","enabled":true}' &&
 			api north POST /1.0/cluster/members '{"server_name":"south"}' >"$scratch/token"
 	} >"$out" 2>"$err" || return 1
-	token=$(python3 -c 'import base64, json, sys; t = json.load(sys.stdin)["metadata"]; print(base64.b64encode(json.dumps(
+	join=$(python3 -c 'import base64, json, sys; t = json.load(sys.stdin)["metadata"]; print(base64.b64encode(json.dumps(
 		{"server_name": t["serverName"], "fingerprint": t["fingerprint"], "addresses": t["addresses"], "secret": t["secret"],
 		"expires_at": t["expiresAt"]}).encode()).decode())' <"$scratch/token")
-	python3 - "$token" "$scratch/north/cluster.crt" >"$scratch/join" <<-'END'
+	python3 - "$join" "$scratch/north/cluster.crt" "$token" >"$scratch/join" <<-'END'
 		import json, sys
 		print(json.dumps({'server_name': 'south', 'enabled': True, 'server_address': '10.77.0.2:8443',
-		      'cluster_address': '10.77.0.1:8443', 'cluster_certificate': open(sys.argv[2]).read(), 'cluster_password': sys.argv[1],
+		      'cluster_address': '10.77.0.1:8443', 'cluster_certificate': open(sys.argv[2]).read(), sys.argv[3]: sys.argv[1],
 		      'member_config': [{'entity': 'storage-pool', 'name': 'default', 'key': 'source', 'value': ''}]}))
 	END
 	api south PUT /1.0/cluster "@$scratch/join" >"$out" 2>"$err" && await complete &&
@@ -194,26 +203,48 @@ make_project() {
 			\"certificate\":\"$(openssl x509 -in "$scratch/client.crt" -outform der | base64 -w0)\"}"
 }
 
+# A pool without room for an image.
+make_tiny() {
+	local member
+	for member in north south; do
+		mkdir "$scratch/tiny-$member"
+		chmod 711 "$scratch/tiny-$member"
+		mount -t tmpfs -o size=1m none "$scratch/tiny-$member" && api north POST "/1.0/storage-pools?target=$member" \
+			"{\"name\":\"tiny\",\"driver\":\"dir\",\"config\":{\"source\":\"$scratch/tiny-$member\"}}" || return 1
+	done
+	api north POST /1.0/storage-pools '{"name":"tiny","driver":"dir"}' &&
+		api north POST '/1.0/profiles?project=berth' '{"name":"tiny","devices":{"root":{"type":"disk","pool":"tiny","path":"/"}}}'
+}
+
+# set_limit KEY VALUE: of the project.
+set_limit() {
+	api north GET /1.0/projects/berth | python3 -c 'import json, sys
+project = json.load(sys.stdin)
+project["config"][sys.argv[1]] = sys.argv[2]
+print(json.dumps({"description": "", "config": project["config"]}))' "$1" "$2" >"$scratch/limits" && api north PUT /1.0/projects/berth "@$scratch/limits"
+}
+
 begin=$(now)
 if ! start_cluster; then
 	tail -n 3 "$scratch"/*.log "$scratch"/*.out "$err" 2>/dev/null | sed 's/^/# /'
 	skip "the daemons do not come up here"
 fi
 echo "# two members are ready after $(since "$begin") ms, with $(ps -o rss= -p "${pids[north]},${pids[south]}" | awk '{ n += $1 } END { print int(n / 1024) }') MiB"
-make_project >"$out" 2>"$err"
+{ make_project && make_tiny; } >"$out" 2>"$err"
 check $? "a project, an image and a certificate that may use no other project"
 
 # ---- berth ----
 
-# configure NAME CERTIFICATE SERVERS SERVER-CERTIFICATE
+# configure NAME CERTIFICATE SERVERS SERVER-CERTIFICATE [PROJECT]
 configure() {
 	mkdir -p "$scratch/$1$ADMIN_CONF_DIR/adapters.d"
 	cat >"$scratch/$1$ADMIN_CONF_DIR/adapters.d/incus.json" <<-END
-		{ "adapter": "incus", "options": { "servers": "$3", "project": "berth", "timeout_s": 5, "stop_timeout_s": 2,
+		{ "adapter": "incus", "options": { "servers": "$3", "project": "${5-berth}", "timeout_s": 5, "stop_timeout_s": 2,
 		"certificate": "$scratch/$2.crt", "key": "$scratch/$2.key", "server_certificate": "$4", "roles": {
 		"coder": { "image": "busybox", "target": "south", "memory": "64MiB", "cpu": "1", "processes": 50, "command": [ "sh", "-c",
 		"while read -r line; do [ \"\$line\" = bye ] && exit 7; echo \"heard \$line.\"; done" ] },
 		"intake": { "image": "busybox", "target": "north", "command": [ "sh", "-c", "trap : TERM; while :; do sleep 1; done" ] },
+		"orchestrator": { "image": "busybox", "target": "north", "profiles": [ "tiny" ], "command": [ "cat" ] },
 		"reviewer": { "image": "none", "command": [ "cat" ] } } } }
 	END
 }
@@ -223,6 +254,7 @@ configure asks-south client $south_url "$scratch/north/cluster.crt"
 configure asks-both client "$south_url $north_url" "$scratch/north/cluster.crt"
 configure stranger stranger $north_url "$scratch/north/cluster.crt"
 configure impostor client $north_url "$scratch/stranger.crt"
+configure elsewhere client $north_url "$scratch/north/cluster.crt" default
 root=asks-north
 
 berth() {
@@ -258,6 +290,10 @@ root=impostor
 berth --json runtimes
 has '"unavailable"' && has incus_unreachable
 check $? "a server with another certificate is not talked to"
+root=elsewhere
+berth --json workers
+has incus_permission_denied
+check $? "a project that the certificate may not use is refused"
 root=asks-north
 berth --json hosts
 [ "$(grep -o '"status":"available"' "$out" | wc -l)" = 2 ] && ! has 'north\|south\|10\.77'
@@ -277,6 +313,20 @@ check $? "it takes input and answers"
 berth --json spawn $runtime --request "$(request no reviewer)"
 [ $status = 1 ] && has incus_image_missing
 check $? "an image that is missing is said to be"
+berth --json spawn $runtime --request "$(request tight orchestrator)"
+[ $status = 1 ] && has incus_disk_full
+check $? "a disk that is full is said to be"
+for limit in limits.instances=1 limits.containers=1 limits.memory=65MiB; do
+	set_limit "${limit%=*}" "${limit#*=}" >"$out" 2>"$err" && berth --json spawn $runtime --request "$(request more coder)"
+	[ "${status:-0}" = 1 ] && has incus_quota_reached
+	check $? "$limit: a limit of the project that is reached is said to be"
+	berth --json spawn $runtime --request "$(request one coder)"
+	[ "${status:-1}" = 0 ] && [ "$(worker_id "$out")" = "$worker" ]
+	check $? "and is none for a request that is repeated"
+	set_limit "${limit%=*}" '' >"$out" 2>"$err"
+done
+[ "$(api north GET '/1.0/instances?project=berth' | grep -o berth- | wc -l)" = 1 ]
+check $? "nothing is left of what was refused"
 berth --json spawn $runtime --request "$(request other intake)"
 other=$(worker_id "$out")
 berth stop $runtime "$other"
@@ -322,14 +372,8 @@ check $? "all of it has reached the worker, once"
 	[ "$(grep -o '"sequence":[0-9]*' "$out" | sort | uniq -d | wc -l)" = 0 ]
 check $? "and stands in the transcript, with a sequence of its own"
 
-# ---- A member goes down and comes back ----
+# ---- What happens is told ----
 
-cp "$out" "$scratch/before"
-BERTH_CONFIG_ROOT=$scratch/asks-north "$BERTH" --adapter-dir "$BERTH_ADAPTER_DIR" --workspace-root /srv/harbour \
-	--workspace-id local:harbour --data-dir '' events $runtime --json >"$out" 2>"$err"
-cursor=$(sed -n 's/.*"next_cursor":"\([^"]*\)".*/\1/p' "$out")
-has worker_created && [ -n "$cursor" ]
-check $? "events tell of what was made"
 coproc WATCH { BERTH_CONFIG_ROOT=$scratch/asks-north "$BERTH" --adapter-dir "$BERTH_ADAPTER_DIR" --workspace-root /srv/harbour \
 	--workspace-id local:harbour --data-dir '' batch 2>"$scratch/watch-errors"; }
 # ask REQUEST: of one program that goes on.
@@ -338,7 +382,38 @@ ask() {
 	read -r -t 60 answer <&"${WATCH[0]}"
 	printf '%s\n' "$answer" >"$out"
 }
+cursor=''
+# told WORDS: what is new, and whether they were told.
+told() {
+	ask "{\"op\":\"read_events\",\"runtime_id\":\"$runtime\"$cursor}"
+	cursor=",\"cursor\":\"$(sed -n 's/.*"next_cursor":"\([^"]*\)".*/\1/p' "$out")\""
+	cat "$out" >>"$scratch/told"
+	grep -q "$1" "$scratch/told"
+}
+# container WORKER: what it is called.
+container() {
+	api north GET '/1.0/instances?recursion=1&project=berth' | grep -o "\"name\": \"berth-[0-9a-f]*-${1#worker-}\"" | cut -d '"' -f 4
+}
+await told "\"worker_created\",\"occurred_at\":[^,]*,\"worker_id\":\"$shared\""
+check $? "events tell of what was made"
+if grep -q lws_service "$BERTH_ADAPTER_DIR/incus.so"; then
+	name=$(container "$shared")
+	: >"$scratch/told"
+	# It is over before a list could show it.
+	blinked() {
+		api south PUT "/1.0/instances/$name/state?project=berth" '{"action":"restart","force":true}' >"$err" 2>&1
+		told "\"worker_stopped\",\"occurred_at\":[^,]*,\"worker_id\":\"$shared\".*\"worker_started\",\"occurred_at\":[^,]*,\"worker_id\":\"$shared\""
+	}
+	await blinked
+	check $? "and of what has passed, as the cluster tells it"
+fi
+
+# ---- A member goes down and comes back ----
+
+berth --json transcript "$runtime" "$worker"
+cp "$out" "$scratch/before"
 ask "{\"op\":\"list_workers\"}"
+: >"$scratch/told"
 kill -9 "${pids[south]}"
 wait "${pids[south]}" 2>/dev/null
 # Its containers go on without it.
@@ -350,10 +425,6 @@ await unreachable
 check $? "a worker whose member is down is unreachable"
 grep -o "\"worker_id\":\"$worker\".*" "$out" | grep -q '"role":"coder".*"state":"running","status":"unreachable"'
 check $? "and shown as it was"
-told() {
-	ask "{\"op\":\"read_events\",\"runtime_id\":\"$runtime\",\"cursor\":\"$cursor\"}"
-	has "$1"
-}
 await told worker_unreachable
 check $? "an event tells of it"
 begin=$(now)
@@ -388,7 +459,7 @@ check $? "the worker itself has not noticed"
 
 berth --json transcript "$runtime" "$worker"
 last=$(grep -o '"sequence":[0-9]*' "$out" | tail -n 1 | tr -dc '0-9')
-name=$(api north GET '/1.0/instances?recursion=1&project=berth' | grep -o "\"name\": \"berth-[0-9a-f]*-${worker#worker-}\"" | cut -d '"' -f 4)
+name=$(container "$worker")
 kill -9 "$(api south GET "/1.0/instances/$name/state?project=berth" | sed -n 's/.*"pid": \([0-9]*\).*/\1/p')"
 stopped() {
 	berth --json worker "$runtime" "$worker"

@@ -30,7 +30,9 @@ static int error_of(long code, const char *text)
 		{ "file exists", -EEXIST },
 		{ "is busy running", -EBUSY },
 		{ "matching non-reusable operation", -EBUSY },
+		{ "UNIQUE constraint failed", -EEXIST }, /* of instances, by their names: says Incus */
 		{ "no space left", -ENOSPC },
+		{ "out of disk space", -ENOSPC },
 		{ "quota exceeded", -ENOSPC },
 		{ "Reached maximum", -EDQUOT },
 		{ "Missing event connection", -EHOSTUNREACH },
@@ -38,18 +40,20 @@ static int error_of(long code, const char *text)
 		{ "connection refused", -EHOSTUNREACH },
 		{ "No suitable cluster member", -EHOSTUNREACH },
 		{ "not authorized", -EACCES },
-		{ "mage", -ENOPKG }, /* Image alias not found */
+		{ "not have permission", -EACCES },
+		{ "project doesn't allow", -EACCES },
+		{ "mage alias not found", -ENOPKG },
+		{ "mage not found", -ENOPKG },
+		{ "No fingerprint prefix specified", -ENOPKG }, /* says Incus */
 		{ "context deadline exceeded", -ETIMEDOUT },
 		{ "timed out", -ETIMEDOUT },
 		{ "shutting down", -ETIMEDOUT },
 	};
 
-	if (code == 404 && !strstr(text, "mage"))
-		return -ENOENT;
 	for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
-		if (strstr(text, reasons[i].words) && (reasons[i].rc != -ENOPKG || code == 404 || strstr(text, "not found")))
+		if (strstr(text, reasons[i].words))
 			return reasons[i].rc;
-	return code == 401 || code == 403 ? -EACCES : code == 409 ? -EEXIST : -EIO;
+	return code == 404 ? -ENOENT : code == 401 || code == 403 ? -EACCES : code == 409 ? -EEXIST : -EIO;
 }
 
 static const char *text_of(const cJSON *object, const char *key)

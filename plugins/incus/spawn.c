@@ -358,15 +358,25 @@ static int join(const struct cluster_call *call, const struct spawn *spawn, cons
 	}
 }
 
+/* Whether it is not known what has become of a request. */
+static bool is_lost(int rc)
+{
+	return rc == -ECONNREFUSED || rc == -ETIMEDOUT || rc == -ECANCELED || rc == -EPROTO;
+}
+
 int spawn_carry_out(const struct cluster_call *call, const struct spawn *spawn, unsigned *stepsp)
 {
 	char name[NAMES_CONTAINER_LEN + 1];
+	bool runs;
 	int rc;
 
 	names_container(spawn->workspace, spawn->key, name);
 	*stepsp = 0;
 	rc = create(call, spawn, name);
 	if (rc == -EEXIST || rc == -EBUSY)
+		return join(call, spawn, name, stepsp);
+	/* What is there already may be refused for another reason first, such as a limit that it has reached. */
+	if (rc < 0 && !is_lost(rc) && look(call, spawn, name, &runs) >= 0)
 		return join(call, spawn, name, stepsp);
 	if (rc == 0) {
 		*stepsp |= 1U << SPAWN_CREATED;

@@ -33,11 +33,6 @@ import urllib.parse
 import uuid
 
 ANSWERS = json.load(open(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'answers.json'), encoding='utf-8'))
-# Of a daemon's source: cannot be had without filling a disk, or a project.
-ANSWERS['quota'] = dict(ANSWERS['not_found'], error_code=400, error='Failed checking if instance creation allowed: '
-                        'Reached maximum number of instances of type "container" in project "berth"')
-ANSWERS['disk_full'] = dict(ANSWERS['not_found'], error_code=500, error='Failed creating instance from image: '
-                            'write /var/lib/lxd/storage-pools/default: no space left on device')
 MEMBERS = [member['server_name'] for member in ANSWERS['members']['metadata']]
 
 lock = threading.RLock()
@@ -246,7 +241,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         refuse, control['refuse'] = control['refuse'], None
         with lock:
             if refuse:
-                return self.answer(ANSWERS[refuse])
+                refusal = ANSWERS[refuse]
+                return self.answer(refusal) if refusal['type'] == 'error' else self.later(refusal)
             if request['source'].get('alias') != 'busybox':
                 return self.answer(ANSWERS['image_missing'])
             if request['name'] in containers:
