@@ -118,15 +118,14 @@ program_begin() {
 	n_asked=0
 }
 
-answered() {
-	[ "$(wc -l <"$scratch/kept")" -ge $n_asked ]
-}
-
-# ask MEMBERS: what it answers.
+# ask MEMBERS: what it answers. Every request has a time after which it is answered.
 ask() {
 	n_asked=$((n_asked + 1))
 	printf '{"runtime_id":"%s",%s}\n' $runtime "$1" >&3
-	await answered
+	until [ "$(wc -l <"$scratch/kept")" -ge $n_asked ]; do
+		kill -0 "$batch" 2>/dev/null || return 1
+		sleep 0.05
+	done
 	sed -n "${n_asked}p" "$scratch/kept" >"$out"
 }
 
@@ -463,6 +462,87 @@ program_begin
 events "\"worker_created\",\"occurred_at\":[^,]*,\"worker_id\":\"$other\""
 check $? "a cursor of another program goes on a little before"
 program_end
+
+# ---- How much is asked ----
+
+workspace_digest=$(printf 'workspace\0local:harbour' | openssl dgst -sha256 -r | cut -c 1-12)
+mark=local-harbour-$(printf 'local:harbour' | openssl dgst -sha256 -r | cut -c 1-16)
+stand_in 1000 "$workspace_digest" "$mark"
+before=$(asked 'GET 1.0 instances')
+berth --json workers --limit 5000
+[ "$(grep -o '"worker_id"' "$out" | wc -l)" = 1000 ] && [ "$(asked 'GET 1.0 instances')" = $((${before:-0} + 1)) ] &&
+	[ "$(stand | grep -o '"GET 1\.0' | wc -l)" = 1 ]
+check $? "1,000 workers are listed with one request"
+worker=worker-00000000000000000007
+berth --json worker $runtime $worker
+[ $status = 0 ] && has "\"worker_id\":\"$worker\"" && [ "$(asked 'GET 1.0 instances')" = $((${before:-0} + 1)) ] &&
+	[ "$(asked "GET 1.0 instances berth-$workspace_digest-${worker#worker-}")" = 1 ]
+check $? "and one is looked up with one"
+berth --json workers --limit 3
+[ "$(grep -o '"worker_id"' "$out" | wc -l)" = 3 ]
+check $? "no more are given than were asked for"
+
+# ---- TLS ----
+
+# certificate NAME OPTION...: a key and a certificate, for no name that anybody uses.
+certificate() {
+	name=$1
+	shift
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$name" -days 2 -keyout "$scratch/$name.key" \
+		-out "$scratch/$name.crt" "$@"
+}
+# over_tls SERVER: from one with that certificate, while the one named cluster is expected.
+over_tls() {
+	STAND_IN_TLS="$scratch/$1.crt $scratch/$1.key"
+	export STAND_IN_TLS
+	stand_in
+	unset STAND_IN_TLS
+	configure "\"servers\": \"https://127.0.0.1:$(cat "$scratch/containers/port")\", \"server_certificate\": \"$scratch/cluster.crt\",
+		${options#"$socket",}"
+}
+# refused_tls: whoever it asks for events, nobody but us was listened to.
+refused_tls() {
+	berth --json runtimes
+	has '"unavailable"' && has incus_unreachable || return 1
+	program_begin
+	cursor=''
+	# Once it has listed twice it tries to listen again and again; one more connection may be that of the second list.
+	n_before=$(asked TLS)
+	listed() {
+		events
+		[ "$(asked TLS)" -ge $((n_before + 2)) ]
+	}
+	await listed
+	n_before=$(asked TLS)
+	tried() {
+		[ "$(asked TLS)" -ge $((n_before + 2)) ]
+	}
+	! grep -q lws_service "$BERTH_ADAPTER_DIR/incus.so" || await tried
+	tried=$?
+	program_end
+	[ $tried = 0 ] && ! stand | grep 'GET 1\.0' >"$out"
+}
+{
+	certificate cluster && certificate stranger && certificate signed -CA "$scratch/cluster.crt" -CAkey "$scratch/cluster.key"
+} >"$out" 2>"$err"
+check $? "certificates are made"
+over_tls stranger
+refused_tls
+check $? "a server with another certificate is not asked, nor listened to"
+over_tls signed
+refused_tls
+check $? "nor one whose certificate is signed by that which is expected"
+over_tls cluster
+berth --json runtimes
+has '"available"' && [ "$(asked 'GET 1.0 cluster members')" = 1 ]
+check $? "a server with the certificate that is expected is asked, whatever its name"
+if grep -q lws_service "$BERTH_ADAPTER_DIR/incus.so"; then
+	program_begin
+	cursor=''
+	await streams 1
+	check $? "and listened to"
+	program_end
+fi
 
 # ---- What stays of a spawn that nobody repeats ----
 

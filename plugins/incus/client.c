@@ -50,6 +50,7 @@ struct client {
 	char *project, *certificate, *key, *server_certificate;
 	char pin[PIN_SIZE]; /* of the server's key; "": none */
 	uint64_t timeout_ms;
+	atomic_int fault; /* of libcurl, that was logged; 0: it is mended */
 	pthread_mutex_t lock;
 	struct connection *kept;
 	size_t n_kept;
@@ -451,8 +452,8 @@ static int drive(struct exchange *exchange, struct berth_call *call, bool persis
 	return 0;
 }
 
-/* What a transfer that did not end well means. */
-static int explain(struct berth_call *call, const struct exchange *exchange, CURLcode code)
+/* What a transfer that did not end well means. Who goes on asking is told once. */
+static int explain(struct client *client, struct berth_call *call, const struct exchange *exchange, CURLcode code)
 {
 	static const struct {
 		CURLcode code;
@@ -474,8 +475,9 @@ static int explain(struct berth_call *call, const struct exchange *exchange, CUR
 	for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
 		if (meanings[i].code == code)
 			rc = meanings[i].rc;
-	call->services->log(call->services, BERTH_LOG_WARNING, "the cluster: %s",
-			    *exchange->connection->error ? exchange->connection->error : curl_easy_strerror(code));
+	if (atomic_exchange(&client->fault, (int)code) != (int)code)
+		call->services->log(call->services, BERTH_LOG_WARNING, "the cluster: %s",
+				    *exchange->connection->error ? exchange->connection->error : curl_easy_strerror(code));
 	return rc;
 }
 
@@ -495,17 +497,19 @@ static int ask_server(struct client *client, struct berth_call *call, const stru
 	if (rc == 0) {
 		rc = drive(&exchange, call, request->persistent, deadline_ns, &code);
 		if (rc == 0 && code != CURLE_OK)
-			rc = exchange.rc < 0 ? exchange.rc : explain(call, &exchange, code);
+			rc = exchange.rc < 0 ? exchange.rc : explain(client, call, &exchange, code);
 		curl_easy_getinfo(exchange.connection->easy, CURLINFO_RESPONSE_CODE, &reply->status);
 		curl_multi_remove_handle(exchange.connection->multi, exchange.connection->easy);
 	}
 	if (rc == 0 && !reply->data)
 		rc = take_data((char[]){ "" }, 1, 0, &exchange) == 0 && !reply->data ? -ENOMEM : 0;
 	/* What went wrong once is not kept. */
-	if (rc == 0)
+	if (rc == 0) {
+		atomic_store(&client->fault, 0);
 		give_connection(client, exchange.connection);
-	else
+	} else {
 		connection_free(exchange.connection);
+	}
 	return rc;
 }
 

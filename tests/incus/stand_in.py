@@ -49,6 +49,11 @@ def now():
     return time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole)) + '.%09dZ' % part
 
 
+def count(what):
+    with lock:
+        asked[what] = asked.get(what, 0) + 1
+
+
 def say(text):
     """To all who listen."""
     content = text.encode()
@@ -168,9 +173,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         query = dict(urllib.parse.parse_qsl(url.query))
         body = self.rfile.read(int(self.headers.get('Content-Length') or 0))
         parts = url.path.strip('/').split('/')
-        with lock:
-            what = ' '.join([self.command] + parts[:3] + parts[4:]) if parts[0] == '1.0' else 'control'
-            asked[what] = asked.get(what, 0) + 1
+        count(' '.join([self.command] + parts) if parts[0] == '1.0' else 'control')
         if parts == ['stand-in'] and self.command == 'GET':
             self.sync({'asked': asked, 'streams': len(streams)})
         elif parts == ['stand-in']:
@@ -338,6 +341,7 @@ class SecureServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.context.load_cert_chain(certificate, key)
 
     def finish_request(self, request, client_address):
+        count('TLS')
         try:
             request = self.context.wrap_socket(request, server_side=True)
         except OSError:
