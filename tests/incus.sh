@@ -473,7 +473,7 @@ berth --json workers --limit 5000
 [ "$(grep -o '"worker_id"' "$out" | wc -l)" = 1000 ] && [ "$(asked 'GET 1.0 instances')" = $((${before:-0} + 1)) ] &&
 	[ "$(stand | grep -o '"GET 1\.0' | wc -l)" = 1 ]
 check $? "1,000 workers are listed with one request"
-worker=worker-00000000000000000007
+worker="worker-00000000000000000007"
 berth --json worker $runtime $worker
 [ $status = 0 ] && has "\"worker_id\":\"$worker\"" && [ "$(asked 'GET 1.0 instances')" = $((${before:-0} + 1)) ] &&
 	[ "$(asked "GET 1.0 instances berth-$workspace_digest-${worker#worker-}")" = 1 ]

@@ -19,7 +19,7 @@ esac
 debian=$(sed -n 's/^VERSION_ID="\?\([0-9]*\)"\?$/\1/p' /etc/os-release 2>/dev/null)
 
 skip() {
-	if [ $brand = lxd ] && [ "$(id -u)" = 0 ] && [ "$debian" = 12 ] && grep -q '^ID=debian' /etc/os-release; then
+	if [ "$brand" = lxd ] && [ "$(id -u)" = 0 ] && [ "$debian" = 12 ] && grep -q '^ID=debian' /etc/os-release; then
 		echo "not ok - a cluster of real daemons ($brand): $1"
 		exit 1
 	fi
@@ -41,7 +41,7 @@ install_daemon() {
 
 if [ -z "${BERTH_TEST_NAMESPACE-}" ]; then
 	[ "$(id -u)" = 0 ] || skip "only root can start it"
-	[ $brand = lxd ] || command -v "$program" >/dev/null || skip "it is not installed"
+	[ "$brand" = lxd ] || command -v "$program" >/dev/null || skip "it is not installed"
 	if ! command -v "$program" >/dev/null || ! command -v ip >/dev/null || ! busybox true 2>/dev/null; then
 		command -v apt-get >/dev/null || skip "there is no lxd, and no apt-get to install it with"
 		SECONDS=0

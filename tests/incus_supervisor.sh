@@ -116,10 +116,62 @@ supervise() {
 	end
 }
 
+# put_number N: an input of 700 bytes.
+put_number() {
+	name=$(printf %08x "$1").$((5 + 2 * 700 + 1))
+	printf 'user\n%0700d\n%0700d' "$1" "$1" >"$home/inbox/$name"
+}
+
+# fill SHELL...: the disk is full in the midst of it; here, no file may grow beyond 16 KiB.
+fill() {
+	local n=0
+	shell=$1
+	home=$scratch/full-${1// /-}
+	mkdir -p "$home/inbox"
+	printf '#!/bin/sh\nwhile read -r line; do :; done\n' >"$home/command"
+	: >"$scratch/acknowledged"
+	# shellcheck disable=SC2086 # busybox sh
+	(
+		trap '' XFSZ
+		ulimit -f 16
+		BERTH_HOME=$home exec setsid $shell "$srcdir/plugins/incus/supervisor.sh" </dev/null >/dev/null 2>&1
+	) &
+	group=$!
+	await test -e "$home/ready"
+	full() {
+		[ "$(wc -c <"$home/transcript")" -ge "$1" ]
+	}
+	# As long as there is room there are receipts.
+	until full 15000; do
+		n=$((n + 1))
+		put_number $n
+		await test -e "$home/receipts/$name" || break
+		printf '%0700d\n' $n >>"$scratch/acknowledged"
+	done
+	put_number $((n + 1))
+	put_number $((n + 2))
+	await full 16384
+	sleep 0.5 # for a receipt that must not come
+	[ ! -e "$home/receipts/$name" ]
+	check $? "$shell: what is not in the transcript, as the disk is full, has no receipt"
+	end
+	start
+	name=$(printf %08x 999).$((5 + 4 + 1 + 4))
+	printf 'user\nlast\nlast' >"$home/inbox/$name"
+	await test -e "$home/receipts/$name"
+	check $? "$shell: once there is room it goes on"
+	grep '^{.*}$' "$home/transcript" | grep -o '"role":"user","content":"[0-9]*"' | cut -d '"' -f 8 >"$scratch/entered"
+	! grep -vxFf "$scratch/entered" "$scratch/acknowledged" && [ -z "$(sort "$scratch/entered" | uniq -d)" ]
+	check $? "$shell: each of $n receipts is kept, and nothing is there twice"
+	end
+}
+
 supervise sh
+fill sh
 for other in bash 'busybox sh'; do
 	if ${other% *} true 2>/dev/null || $other -c true 2>/dev/null; then
 		supervise "$other"
+		fill "$other"
 	else
 		skip "$other" "it is not there"
 	fi

@@ -68,14 +68,15 @@ BEGIN {
 	}
 }
 /^S/ { enter("system", escape(substr($0, 2)), "") }
-# An input that was taken.
+# An input that was taken. Where the disk is full its line is cut, or joined to one that was.
 /^I/ {
 	name = substr($0, 2)
 	file = "taken/" name
 	if ((getline role <file) > 0 && (getline content <file) > 0) {
 		enter(role, content, ",\"input\":\"" name "\"")
 		number = sprintf("%016.0f", sequence)
-		keep("mv " file " queue/" number " && echo " sprintf("%.0f %.0f", sequence, event) " >receipts/." name \
+		keep("tail -n 1 transcript | grep -q '\''^{\"sequence\":" sprintf("%.0f", sequence) ",.*\"input\":\"" name "\"}$'\'' && " \
+			"mv " file " queue/" number " && echo " sprintf("%.0f %.0f", sequence, event) " >receipts/." name \
 			" && mv receipts/." name " receipts/" name)
 		print number >"feed"
 		fflush("feed")
@@ -173,7 +174,7 @@ fi
 
 : >ready
 patience=20
-while [ ! -e drained ] && [ $patience -gt 0 ]; do
+while [ ! -e drained ] && kill -0 $scribe 2>/dev/null && [ $patience -gt 0 ]; do
 	for file in inbox/*; do
 		[ ! -e "$file" ] || take "$file"
 	done
