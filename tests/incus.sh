@@ -210,6 +210,14 @@ check $? "it stands in the transcript and has reached the command, as it was sen
 berth input $runtime "$worker" '   '
 [ $status = 1 ] && has incus_input_invalid
 check $? "blank input is refused"
+# All that Unicode counts as white space, beside that of ASCII.
+for space in '\302\205' '\302\240' '\341\232\200' '\342\200\200' '\342\200\212' '\342\200\250' '\342\200\251' '\342\200\257' \
+	'\342\201\237' '\343\200\200'; do
+	# shellcheck disable=SC2059 # it is a format
+	berth input $runtime "$worker" "$(printf "\011 $space")"
+	[ $status = 1 ] && has incus_input_invalid
+	check $? "input of $space alone is refused"
+done
 python3 -c 'print("x" * (1 << 20) + "y")' >"$scratch/large"
 berth input $runtime "$worker" - <"$scratch/large"
 [ $status = 1 ] && has incus_input_invalid
