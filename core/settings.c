@@ -83,7 +83,10 @@ int settings_put(cJSON *settings, const char *key, const cJSON *value, const cha
 		cJSON_Delete(before);
 		return -ENOMEM;
 	}
-	return cJSON_AddItemToObject(settings, key, STEAL(setting)) ? 0 : -ENOMEM;
+	if (!cJSON_AddItemToObject(settings, key, setting))
+		return -ENOMEM;
+	(void)STEAL(setting);
+	return 0;
 }
 
 int settings_put_fallbacks(cJSON *settings, const struct setting_key *keys, size_t n_keys)

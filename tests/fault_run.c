@@ -48,11 +48,11 @@ static const char reading_requests[] =
 static const char *const exchanges[] = {
 	"GET /api/runtimes HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
 	"GET /api/workers?limit=3 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
-	"POST /api/runtimes/" EMBEDDED "/workers/" ONE "/input HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-	"Content-Type: application/json\r\nContent-Length: 18\r\n\r\n{\"content\":\"Ahoy\"}",
+	("POST /api/runtimes/" EMBEDDED "/workers/" ONE "/input HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+	 "Content-Type: application/json\r\nContent-Length: 18\r\n\r\n{\"content\":\"Ahoy\"}"),
 	"GET /api/runtimes/" EMBEDDED "/workers/" ONE "/transcript HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
-	"POST /api/batch HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/x-ndjson\r\n"
-	"Content-Length: 45\r\n\r\n{\"op\":\"list_hosts\"}\n{\"op\":\"list_runtimes\"}\n\n\n",
+	("POST /api/batch HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/x-ndjson\r\n"
+	 "Content-Length: 45\r\n\r\n{\"op\":\"list_hosts\"}\n{\"op\":\"list_runtimes\"}\n\n\n"),
 	"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
 };
 
