@@ -373,6 +373,7 @@ static void parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	CLEANUP_FREE char *source = NULL, *requests_path = NULL;
+	bool has_python;
 
 	parse(argc, argv);
 	all.berth = wanted("BERTH");
@@ -383,12 +384,17 @@ int main(int argc, char **argv)
 	all.golden_requests = text_of(requests_path);
 	all.scratch = scratch_new();
 	all.work = text("%s/work", all.scratch);
+	has_python = system("command -v python3 >/dev/null") == 0;
 	own_pid = getpid();
 	atexit(clean_up);
 	set_up();
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
 		if (all.only ? strcmp(all.only, commands[i].name) != 0 : commands[i].flags & SLOW && !all.slow)
 			continue;
+		if (commands[i].flags & CLUSTER && !has_python) {
+			printf("ok - berth %s # SKIP there is no python3\n", commands[i].name);
+			continue;
+		}
 		if (commands[i].flags & REMOTE && all.service == 0)
 			start_service();
 		if (commands[i].flags & CLUSTER && !(commands[i].flags & FRESH) && all.cluster == 0)
