@@ -431,7 +431,7 @@ if grep -q lws_service "$BERTH_ADAPTER_DIR/incus.so"; then
 	# streams N: that there are so many, while events are asked for.
 	streams() {
 		events
-		stand | grep -q "\"streams\": $1[,}]"
+		stand >"$scratch/stands" && grep -q "\"streams\": $1[,}]" "$scratch/stands"
 	}
 	await streams 1
 	check $? "who goes on asking listens to the cluster"
