@@ -58,7 +58,7 @@ finish() {
 	# All of it ends with the namespace; mounts and groups are to be gone before.
 	kill -9 -1 2>/dev/null
 	sync
-	umount -l "$scratch"/*/devlxd "$scratch"/*/guestapi "$scratch"/*/shmounts 2>/dev/null
+	umount -l "$scratch"/*/devlxd "$scratch"/*/guestapi "$scratch"/*/shmounts "$scratch"/*/storage-pools/* "$scratch"/tiny* 2>/dev/null
 	find /sys/fs/cgroup -depth -type d -name 'lxc*berth_*' -exec rmdir {} + 2>/dev/null
 	rm -rf "$scratch"
 }
