@@ -255,6 +255,7 @@ static void what_a_child_does_at_hello_is_told_of_the_runtime(void **state)
 		{ "exit", "adapter_crashed", "ended with status 3" },
 		{ "close", "adapter_crashed", "closed its output" },
 		{ "garbage", "adapter_broken", "something else than protocol 1" },
+		{ "spaced", "adapter_broken", "something else than protocol 1" },
 		{ "hang", "adapter_timeout", "did not answer within 300 ms of its start" },
 	};
 	char arguments[64], code[64];

@@ -205,8 +205,8 @@ static void handle(const char *op, const char *how, const char *line)
 	}
 	do_unruly(how);
 	if (strcmp(op, "hello") == 0)
-		say("{\"protocol\":1,\"runtimes\":[{\"runtime_id\":\"far\",\"adapter\":\"x\"%s}%s]}\n",
-		    strcmp(how, "capable") == 0 ? EVERYTHING : "",
+		say("{\"protocol\":1,\"runtimes\":[{\"runtime_id\":\"%s\",\"adapter\":\"x\"%s}%s]}\n",
+		    strcmp(how, "spaced") == 0 ? "f ar" : "far", strcmp(how, "capable") == 0 ? EVERYTHING : "",
 		    strcmp(how, "several") == 0 ? ",{\"runtime_id\":\"other\"}" : "");
 	else
 		for (int i = 0; i <= (strcmp(how, "twice") == 0); i++) {

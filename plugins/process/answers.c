@@ -715,6 +715,17 @@ int answer_events(struct berth_call *call, const struct far_runtime *far, struct
 
 /* ---- hello ---- */
 
+/* Whether it is what the contract has for an identifier. */
+static bool is_identifier(struct berth_text id)
+{
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_:";
+
+	for (size_t i = 0; i < id.len; i++)
+		if (!memchr(allowed, id.ptr[i], sizeof allowed - 1))
+			return false;
+	return id.len > 0 && id.len <= BERTH_ID_MAX;
+}
+
 /* Takes the runtime if it is the one that is meant. */
 static bool take_runtime(struct json_reader *r, const char *wanted, uint64_t index, struct far_runtime *far)
 {
@@ -724,7 +735,7 @@ static bool take_runtime(struct json_reader *r, const char *wanted, uint64_t ind
 	struct berth_runtime runtime = { .size = sizeof runtime };
 	const struct berth_text *id = &runtime.runtime_id;
 
-	if (!read_members(r, members, &runtime, NULL) || !id->ptr || id->len > BERTH_ID_MAX)
+	if (!read_members(r, members, &runtime, NULL) || !is_identifier(*id))
 		return json_fail(r, "an object with a runtime_id is expected");
 	if (*wanted && !is(*id, wanted))
 		return false;
