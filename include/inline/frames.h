@@ -491,7 +491,7 @@ static inline size_t frame_measure(enum frame_kind kind, const void *object, con
 		enum frame_type type = (enum frame_type)shape->fields[i].type;
 		struct berth_text text;
 
-		if (frame_is_field(before->at[i] ? bytes + before->at[i] : NULL, type, member))
+		if (frame_is_field(bytes && before->at[i] ? bytes + before->at[i] : NULL, type, member))
 			continue;
 		before->changes |= 1u << i;
 		if (type == FRAME_TEXT) {

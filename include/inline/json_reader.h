@@ -154,7 +154,7 @@ static inline bool json_read_escape(struct json_reader *r, uint32_t *codep)
 {
 	static const char names[] = "\"\\/bfnrt", codes[] = "\"\\/\b\f\n\r\t";
 	const char *name;
-	uint32_t low;
+	uint32_t low = 0;
 
 	if (r->p == r->end)
 		return json_fail(r, "a string does not end");

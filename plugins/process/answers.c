@@ -276,10 +276,10 @@ static bool read_value(struct json_reader *r, const struct member *member, char 
 		return true;
 	case MEMBER_OBJECT:
 		return read_members(r, member->inner, object, reading);
-	case MEMBER_IDS:
-		return read_ids(r, reading, to);
+	case MEMBER_IDS: /* what is read outside of a call has none of either */
+		return reading && read_ids(r, reading, to);
 	case MEMBER_DIAGNOSTICS:
-		return read_diagnostics(r, reading, to);
+		return reading && read_diagnostics(r, reading, to);
 	}
 	return false;
 }

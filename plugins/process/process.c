@@ -212,6 +212,7 @@ static int replay(struct berth_call *call, struct lane_answer *answer)
 	while (r->p < r->end && frame_take(r, &kind, sizeof kind)) {
 		bool next = kind == before;
 
+		/* cppcheck-suppress uninitvar ; it is filled in there */
 		if (kind >= N_FRAME_PUSHES || !(next ? frame_read_next : frame_read)(r, (enum frame_kind)kind, &pushed, &room))
 			return call->sink->fail(call, -EPROTO, "the process answered with what is no push");
 		before = kind;
