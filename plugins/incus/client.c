@@ -552,6 +552,14 @@ void client_place(struct client *client, size_t n, struct client_place *place)
 	};
 }
 
+bool client_encrypts(const struct client *client)
+{
+	for (size_t i = 0; i < client->n_servers; i++)
+		if (!client->servers[i].socket)
+			return true;
+	return false;
+}
+
 bool client_trusts(const struct client *client, X509 *certificate)
 {
 	char pin[PIN_SIZE];

@@ -64,6 +64,9 @@ struct client_place {
 /* The nth server to be tried, from the one on that answered last. */
 void client_place(struct client *client, size_t n, struct client_place *place);
 
+/* Whether a server of them is reached over TLS. */
+bool client_encrypts(const struct client *client);
+
 /* Whether it is the certificate of a server that may be talked to, as far as that is its key's affair. */
 bool client_trusts(const struct client *client, X509 *certificate);
 

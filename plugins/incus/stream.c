@@ -19,6 +19,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "inline/thread.h"
+
 enum {
 	EVENT_MAX = 64 << 10,	/* bytes; what is longer is lost */
 	PING_S = 15,		/* of silence, after which the server is asked whether it is there */
@@ -203,19 +205,6 @@ static void *serve(void *data)
 	return NULL;
 }
 
-/* With no signals, which are for the threads of the host. */
-static int start(struct stream *stream)
-{
-	sigset_t all, before;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&stream->thread, NULL, serve, stream);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -rc;
-}
-
 static struct lws_context *make_context(struct stream *stream)
 {
 	static const struct lws_protocols protocols[] = {
@@ -232,7 +221,6 @@ static struct lws_context *make_context(struct stream *stream)
 		.fd_limit_per_thread = FDS_MAX,
 		.timeout_secs = CONNECT_S,
 		.http_proxy_address = "", /* nor that of the environment */
-		.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT,
 	};
 	struct lws_context *context;
 	struct sigaction on_pipe;
@@ -241,6 +229,8 @@ static struct lws_context *make_context(struct stream *stream)
 	info.client_ssl_cert_filepath = place.certificate;
 	info.client_ssl_private_key_filepath = place.key;
 	info.client_ssl_ca_filepath = place.server_certificate;
+	if (client_encrypts(stream->client))
+		info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
 	if (place.server_certificate)
 		info.options |= LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS;
 	lws_set_log_level(0, NULL);
@@ -263,7 +253,7 @@ int stream_open(struct client *client, const struct berth_services *services, st
 	if (stream->event)
 		stream->context = make_context(stream);
 	if (stream->context)
-		rc = start(stream);
+		rc = -thread_create_quiet(&stream->thread, serve, stream);
 	if (rc == 0) {
 		*streamp = stream;
 		return 0;
