@@ -503,6 +503,29 @@ class Tests:
         assert [w["worker_id"] for w in client.answer().json()["items"]] == ["behind-the-gate"]
         until(lambda: os.path.exists(service.gate + ".closed"), "the instance to be closed")
 
+    def the_end_amid_new_connections_is_a_good_one(self):
+        for n in range(20):
+            service = self.serve(adapters="none")
+            busy = True
+
+            def ask():
+                while busy:
+                    try:
+                        client = service.client()
+                        client.get("/healthz")
+                        client.close()
+                    except (OSError, EOFError, AssertionError, IndexError, ValueError):
+                        return
+
+            threads = [threading.Thread(target=ask) for _ in range(6)]
+            for thread in threads:
+                thread.start()
+            time.sleep(0.01 * (n % 5))
+            service.end()
+            busy = False
+            for thread in threads:
+                thread.join()
+
     def reloading_again_and_again_drops_no_request(self):
         service = self.serve(adapters=None)
         service.open_gate()

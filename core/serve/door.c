@@ -14,10 +14,13 @@
 
 #include "core/serve/door.h"
 
+#include <setjmp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/cleanup.h"
@@ -367,6 +370,37 @@ static void log_library(void *data, const char *format, va_list args)
 
 /* ---- Opening and closing ---- */
 
+static _Thread_local jmp_buf *quiescing;
+
+/* The library cannot go on, and must not be returned to. */
+static void on_panic(void *data, const char *file, unsigned line, const char *reason)
+{
+	(void)data;
+	if (quiescing)
+		longjmp(*quiescing, 1);
+	log_write(BERTH_LOG_ERROR, NULL, "libmicrohttpd cannot go on: %s (%s:%u)", reason, file, line);
+	abort();
+}
+
+/* Has no more connections accepted. A network thread that sees this coming takes the listening socket out of its own
+ * epoll set, perhaps a moment before the library does: then there is nothing left to take out, which up to version
+ * 0.9.75 at least ends the process. Nothing is half done there, so it is done again. */
+static void quiesce(struct door *door)
+{
+	enum { TIMES = 1000 };
+	const struct timespec moment = { .tv_nsec = 1000000 };
+	volatile unsigned n = 0;
+	jmp_buf again;
+
+	if (setjmp(again) != 0) {
+		n++;
+		nanosleep(&moment, NULL);
+	}
+	quiescing = n < TIMES ? &again : NULL;
+	MHD_quiesce_daemon(door->daemon);
+	quiescing = NULL;
+}
+
 /* Where the client is on the same machine, there is always one that has to wait for a processor: more of them
  * leave fewer connections waiting with it. */
 static unsigned n_threads(void)
@@ -393,6 +427,7 @@ int door_open(struct door *door, struct error *error)
 	uint64_t turn;
 
 	door->n_threads = n_threads();
+	MHD_set_panic_func(on_panic, NULL);
 	turn = turn_set(TURN_SHORTEST_NS);
 	door->daemon = MHD_start_daemon(
 		flags, 0, NULL, NULL, on_request, door,
@@ -421,7 +456,7 @@ void door_quiesce(struct door *door)
 	if (!door->daemon)
 		return;
 	listener_remove_file(door->listener);
-	MHD_quiesce_daemon(door->daemon);
+	quiesce(door);
 }
 
 void door_close(struct door *door)
@@ -429,7 +464,7 @@ void door_close(struct door *door)
 	if (!door->daemon)
 		return;
 	/* The socket stays its listener's then. */
-	MHD_quiesce_daemon(door->daemon);
+	quiesce(door);
 	MHD_stop_daemon(door->daemon);
 	door->daemon = NULL;
 }

@@ -20,7 +20,7 @@
 	DO(MHD_add_response_header) DO(MHD_create_response_from_buffer) DO(MHD_create_response_from_callback)    \
 	DO(MHD_destroy_response) DO(MHD_get_connection_info) DO(MHD_get_connection_values)                       \
 	DO(MHD_get_reason_phrase_for) DO(MHD_queue_response) DO(MHD_quiesce_daemon) DO(MHD_resume_connection)    \
-	DO(MHD_start_daemon) DO(MHD_stop_daemon) DO(MHD_suspend_connection)
+	DO(MHD_set_panic_func) DO(MHD_start_daemon) DO(MHD_stop_daemon) DO(MHD_suspend_connection)
 /* These are there if it can do TLS. */
 #ifdef HAVE_GNUTLS
 #define LIBRARY_TLS_FUNCTIONS(DO) DO(gnutls_certificate_verify_peers2) DO(gnutls_record_send)
@@ -50,6 +50,7 @@ int library_load(struct error *error);
 #define MHD_get_reason_phrase_for library.MHD_get_reason_phrase_for
 #define MHD_quiesce_daemon library.MHD_quiesce_daemon
 #define MHD_resume_connection library.MHD_resume_connection
+#define MHD_set_panic_func library.MHD_set_panic_func
 #define MHD_start_daemon library.MHD_start_daemon
 #define MHD_stop_daemon library.MHD_stop_daemon
 #define MHD_suspend_connection library.MHD_suspend_connection
