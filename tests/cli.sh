@@ -535,9 +535,9 @@ check $? "batch: an input of 3 MB"
 	[ "$(sed -n 2p "$out" | cut -c 1-30)" = '{"error":{"kind":"bad_request"' ]
 check $? "batch: a line that is too long is refused and the next one answered"
 {
-	"$BERTH" --adapter-dir "$BERTH_ADAPTER_DIR" --data-dir "$data" batch 2>/dev/null
+	yes "{$none}" 2>/dev/null | "$BERTH" --adapter-dir "$BERTH_ADAPTER_DIR" --data-dir "$data" batch 2>/dev/null
 	echo $? >"$scratch/status"
-} <"$scratch/in" | :
+} | :
 [ "$(cat "$scratch/status")" -eq 3 ]
 check $? "batch: a reader that leaves does not kill it"
 
