@@ -29,23 +29,41 @@ static struct {
 	unsigned long n_calls, n_failed;
 } faults = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-void fault_set(const char *dir, struct fault fault)
+static void lock(void)
 {
 	pthread_mutex_lock(&faults.lock);
+}
+
+static void unlock(void)
+{
+	pthread_mutex_unlock(&faults.lock);
+}
+
+/* What is forked while another thread counts goes on counting. */
+__attribute__((constructor))
+static void stay_whole(void)
+{
+	if (pthread_atfork(lock, unlock, unlock) != 0)
+		abort();
+}
+
+void fault_set(const char *dir, struct fault fault)
+{
+	lock();
 	snprintf(faults.dir, sizeof faults.dir, "%s", dir);
 	faults.fault = fault;
 	faults.n_calls = faults.n_failed = 0;
-	pthread_mutex_unlock(&faults.lock);
+	unlock();
 }
 
 unsigned long fault_end(void)
 {
 	unsigned long n;
 
-	pthread_mutex_lock(&faults.lock);
+	lock();
 	n = faults.n_failed;
 	faults.fault = (struct fault){ 0 };
-	pthread_mutex_unlock(&faults.lock);
+	unlock();
 	return n;
 }
 
@@ -53,18 +71,18 @@ unsigned long fault_count(void)
 {
 	unsigned long n;
 
-	pthread_mutex_lock(&faults.lock);
+	lock();
 	n = faults.n_failed;
-	pthread_mutex_unlock(&faults.lock);
+	unlock();
 	return n;
 }
 
 void fault_shadow(const char *dir, const char *shadow)
 {
-	pthread_mutex_lock(&faults.lock);
+	lock();
 	snprintf(faults.shadow_of, sizeof faults.shadow_of, "%s", dir ? dir : "");
 	snprintf(faults.shadow, sizeof faults.shadow, "%s", shadow ? shadow : "");
-	pthread_mutex_unlock(&faults.lock);
+	unlock();
 }
 
 /* ---- Deciding ---- */
@@ -94,7 +112,7 @@ bool fault_hits(unsigned call, const char *path, int *errorp)
 
 	if (!(fault->calls & call))
 		return false;
-	pthread_mutex_lock(&faults.lock);
+	lock();
 	if (fault->calls & call && (!*faults.dir || is_below(path, faults.dir))) {
 		unsigned long n = faults.n_calls++;
 
@@ -103,7 +121,7 @@ bool fault_hits(unsigned call, const char *path, int *errorp)
 		if (hit)
 			*errorp = fault->error;
 	}
-	pthread_mutex_unlock(&faults.lock);
+	unlock();
 	return hit;
 }
 
@@ -158,7 +176,7 @@ static void copy_synced(int fd)
 	if (!*faults.shadow || !path_of(fd, path) || !is_below(path, faults.shadow_of))
 		return;
 	name = strrchr(path, '/');
-	pthread_mutex_lock(&faults.lock);
+	lock();
 	snprintf(to, sizeof to, "%s%s", faults.shadow, name);
 	out = (int)syscall(SYS_openat, AT_FDCWD, to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	while (out >= 0 && (n = syscall(SYS_pread64, fd, block, sizeof block, at)) > 0) {
@@ -168,7 +186,7 @@ static void copy_synced(int fd)
 	}
 	if (out >= 0)
 		close(out);
-	pthread_mutex_unlock(&faults.lock);
+	unlock();
 }
 
 /* ---- The calls ---- */
