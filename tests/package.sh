@@ -20,7 +20,10 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 unset MAKEFLAGS MFLAGS MAKELEVEL
 # The program is asked without what the tests of a build tree set.
 for variable in $(env | sed -n 's/^\(BERTH_[A-Z_]*\)=.*/\1/p'); do
-	[ "$variable" = BERTH_TEST_ROOT ] || unset "$variable"
+	case $variable in
+	BERTH_TEST_*) ;;
+	*) unset "$variable" ;;
+	esac
 done
 
 unpack=no
