@@ -84,7 +84,7 @@ static int (*real_main)(int argc, char **argv, char **environment);
 static void take_order(const char *path)
 {
 	int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC);
-	void *memory = fd < 0 ? MAP_FAILED : (void *)syscall(SYS_mmap, NULL, sizeof *order, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *memory = fd < 0 ? MAP_FAILED : (void *)syscall(SYS_mmap, NULL, sizeof *order, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0L);
 
 	if (memory == MAP_FAILED)
 		abort();
@@ -289,7 +289,7 @@ EXPORTED ssize_t sendto(int fd, const void *data, size_t len, int flags, const s
 EXPORTED ssize_t send(int fd, const void *data, size_t len, int flags)
 {
 	TRANSFER(FAULT_WRITE, fd, len);
-	return syscall(SYS_sendto, fd, data, len, flags, NULL, 0);
+	return syscall(SYS_sendto, fd, data, len, flags, NULL, 0L);
 }
 
 EXPORTED ssize_t recv(int fd, void *data, size_t len, int flags)
