@@ -4,6 +4,7 @@
 #include "config.h"
 
 #include <pthread.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -183,6 +184,7 @@ static const struct {
 	{ "hang", "adapter_timeout", "did not answer within 400 ms", false },
 	{ "garbage", "adapter_broken", "something else than an object with an id", true },
 	{ "no-id", "adapter_broken", "something else than an object with an id", true },
+	{ "two-ids", "adapter_broken", "something else than an object with an id", true },
 	{ "wrong-id", "adapter_broken", "an id that was not asked", true },
 	{ "endless", "adapter_broken", "a line of more than", true },
 	{ "deep", "adapter_failed", "", false },
@@ -225,7 +227,7 @@ static void whatever_a_child_does_the_others_are_served(void **state)
 	meanwhile_init(&meanwhile);
 	for (size_t o = 0; o < COUNT(operations); o++)
 		for (size_t m = 0; m < COUNT(manners); m++)
-			if (strcmp(manners[m].how, "endless") != 0 || o == 2)
+			if ((strcmp(manners[m].how, "endless") != 0 && strcmp(manners[m].how, "two-ids") != 0) || o == 2)
 				check_unruly(&meanwhile, o, m);
 	meanwhile_print(&meanwhile);
 }
@@ -256,6 +258,7 @@ static void what_a_child_does_at_hello_is_told_of_the_runtime(void **state)
 		{ "close", "adapter_crashed", "closed its output" },
 		{ "garbage", "adapter_broken", "something else than protocol 1" },
 		{ "spaced", "adapter_broken", "something else than protocol 1" },
+		{ "early", "adapter_broken", "an id that was not asked" },
 		{ "hang", "adapter_timeout", "did not answer within 300 ms of its start" },
 	};
 	char arguments[64], code[64];
@@ -720,6 +723,75 @@ static void what_cannot_be_started_does_not_open(void **state)
 	}
 }
 
+/* One that can be found, but does not become the child. */
+static void what_fails_between_fork_and_exec_is_named(void **state)
+{
+	static const struct {
+		const char *content, *directory, *says;
+	} rows[] = {
+		{ "no program", ".", "could not be started: command: Exec format error" },
+		{ "#!/nowhere/sh", ".", "could not be started: command: No such file or directory" },
+		{ "#!/bin/sh", "nowhere", "could not be started: directory: No such file or directory" },
+	};
+	const struct host_setup setup = { .adapters = "" };
+	char *dir = scratch_new(), path[256];
+
+	(void)state;
+	snprintf(path, sizeof path, "%s/program", dir);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct host host;
+
+		scratch_write(dir, "program", rows[i].content, strlen(rows[i].content));
+		assert_int_equal(chmod(path, 0755), 0);
+		host_prepare(&host, &setup);
+		host_add(&host, "near", "{'adapter':'process','runtime_id':'near','options':{'command':['%s'],'directory':'%s/%s'}}", path,
+			 dir, rows[i].directory);
+		host_open(&host, &setup);
+		ask_until(&host, RUNTIMES, rows[i].says);
+		assert_non_null(strstr(host.answer.data, "\"code\":\"adapter_crashed\""));
+		host_stop(&host);
+	}
+	scratch_remove(dir);
+}
+
+/* The first line of a file that is not there yet. */
+static void await_line(const char *path, char *line, int size)
+{
+	FILE *file = NULL;
+
+	for (int i = 0; i < 3000 && !(file = fopen(path, "r")); i++)
+		sleep_ms(10);
+	assert_non_null(file);
+	assert_non_null(fgets(line, size, file));
+	fclose(file);
+}
+
+/* Only root can give it another one. */
+static void a_program_runs_as_its_user_in_its_directory(void **state)
+{
+	const struct host_setup setup = { .adapters = "" };
+	const struct passwd *nobody = geteuid() == 0 ? getpwnam("nobody") : NULL;
+	char *dir = scratch_new(), path[256], line[1024], expected[512];
+	struct host host;
+
+	(void)state;
+	assert_int_equal(chmod(dir, 0777), 0);
+	host_prepare(&host, &setup);
+	host_add(&host, "near", "{'adapter':'process','options':{'command':['sh','-c','echo $(pwd) $(id -u) $(id -g) , $(id -G) , >new; "
+				"mv new told'],'directory':'%s'%s}}", dir, nobody ? ",'user':'nobody'" : "");
+	host_open(&host, &setup);
+	snprintf(path, sizeof path, "%s/told", dir);
+	await_line(path, line, sizeof line);
+	snprintf(expected, sizeof expected, "%s %u %u ,", dir, nobody ? nobody->pw_uid : geteuid(), nobody ? nobody->pw_gid : getegid());
+	if (strncmp(line, expected, strlen(expected)) != 0)
+		fail_msg("%s instead of %s", line, expected);
+	/* Nor has it the groups of root. */
+	if (nobody && strstr(line + strlen(expected), " 0 "))
+		fail_msg("it has groups of root: %s", line);
+	host_stop(&host);
+	scratch_remove(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -743,6 +815,8 @@ int main(void)
 		cmocka_unit_test(a_flood_is_counted_and_not_logged),
 		cmocka_unit_test(the_first_bytes_of_garbage_are_in_the_log),
 		cmocka_unit_test(what_cannot_be_started_does_not_open),
+		cmocka_unit_test(what_fails_between_fork_and_exec_is_named),
+		cmocka_unit_test(a_program_runs_as_its_user_in_its_directory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,8 @@
  *	late       after 300 ms                   close      closes its output and stays
  *	deaf       closes its input and stays     hold       keeps it until two more are asked,
  *	lacks      does not know the operation               then answers the last first
- *	capable    declares everything, at hello
+ *	capable    declares everything, at hello  two-ids    of which only the second was asked
+ *	early      answers before it is asked, at hello
  *	and what tests/fixtures/unruly.h has
  */
 #include "config.h"
@@ -205,13 +206,16 @@ static void handle(const char *op, const char *how, const char *line)
 	}
 	do_unruly(how);
 	if (strcmp(op, "hello") == 0)
-		say("{\"protocol\":1,\"runtimes\":[{\"runtime_id\":\"%s\",\"adapter\":\"x\"%s}%s]}\n",
+		say("{\"protocol\":1,\"runtimes\":[{\"runtime_id\":\"%s\",\"adapter\":\"x\"%s}%s]}\n%s",
 		    strcmp(how, "spaced") == 0 ? "f ar" : "far", strcmp(how, "capable") == 0 ? EVERYTHING : "",
-		    strcmp(how, "several") == 0 ? ",{\"runtime_id\":\"other\"}" : "");
+		    strcmp(how, "several") == 0 ? ",{\"runtime_id\":\"other\"}" : "",
+		    strcmp(how, "early") == 0 ? "{\"id\":1,\"items\":[],\"diagnostics\":[]}\n" : "");
 	else
 		for (int i = 0; i <= (strcmp(how, "twice") == 0); i++) {
 			if (strcmp(how, "no-id") == 0)
 				say("{");
+			else if (strcmp(how, "two-ids") == 0)
+				say("{\"id\":-1,\"id\":%.0f,", id);
 			else
 				say("{\"id\":%.0f,", strcmp(how, "wrong-id") == 0 ? id + 1000 : id);
 			answer(op, how, request);

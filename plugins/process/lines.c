@@ -211,17 +211,16 @@ static bool read_id(struct berth_text line, uint64_t *idp)
 {
 	struct json_slice key, number;
 	struct json_reader r;
-	bool found = false;
 
 	json_open(&r, line.ptr, line.len);
 	json_enter_object(&r);
 	/* It is the first as a rule: then no more is read here. */
-	while (!found && json_next_member(&r, &key))
-		if (!json_string_is(&key, "id"))
-			json_skip(&r);
-		else
-			found = json_read_number(&r, &number) && json_number_is_u64(&number, idp);
-	return found;
+	while (json_next_member(&r, &key)) {
+		if (json_string_is(&key, "id"))
+			return json_read_number(&r, &number) && json_number_is_u64(&number, idp);
+		json_skip(&r);
+	}
+	return false;
 }
 
 /* Says in the log with what a line begins. */
@@ -310,13 +309,14 @@ static int take_lines(struct lines *lines, struct trouble *trouble)
 	struct bytes *in = &lines->in;
 	char *newline;
 	size_t done = 0;
-	int rc = 0;
+	int rc = 0, greeted = 0;
 
-	while (rc == 0 && (newline = memchr(in->data + lines->searched, '\n', in->len - lines->searched))) {
+	while (rc >= 0 && (newline = memchr(in->data + lines->searched, '\n', in->len - lines->searched))) {
 		struct berth_text line = { in->data + done, (size_t)(newline - (in->data + done)) };
 
 		lines->searched = done += line.len + 1;
 		rc = take_line(lines, line, trouble);
+		greeted |= rc > 0;
 	}
 	if (rc < 0)
 		return rc;
@@ -324,14 +324,14 @@ static int take_lines(struct lines *lines, struct trouble *trouble)
 	if (done > 0)
 		memmove(in->data, in->data + done, in->len - done);
 	in->len -= done;
-	lines->searched = rc > 0 ? 0 : in->len;
+	lines->searched = in->len;
 	/* What was needed for a long line is not kept. */
 	if (in->len == 0 && in->size > 16 * READ_SIZE)
 		bytes_fini(in);
 	if (in->len > LINE_MAX_BYTES)
 		return trouble_set(trouble, TROUBLE_BROKEN, "the process answered with a line of more than %d bytes",
 				   LINE_MAX_BYTES);
-	return rc;
+	return greeted;
 }
 
 static int lines_heard(void *speaker, struct trouble *trouble)
