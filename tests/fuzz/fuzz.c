@@ -5,6 +5,7 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <math.h>
 #include <stdarg.h>
@@ -475,4 +476,13 @@ void fuzz_remove(const char *name)
 	CLEANUP_FREE char *path = path_of(name);
 
 	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+unsigned fuzz_n_open(void)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 64; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
 }

@@ -90,4 +90,7 @@ void fuzz_write(const char *name, const void *data, size_t len);
 /* Removes what there is of that name. */
 void fuzz_remove(const char *name);
 
+/* How many descriptors are open. */
+unsigned fuzz_n_open(void);
+
 #endif

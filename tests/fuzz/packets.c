@@ -96,15 +96,6 @@ static bool act(struct channel *channel, int enemy, struct fuzz *fuzz)
 	}
 }
 
-static unsigned n_open(void)
-{
-	unsigned n = 0;
-
-	for (int fd = 0; fd < 64; fd++)
-		n += fcntl(fd, F_GETFD) >= 0;
-	return n;
-}
-
 int LLVMFuzzerInitialize(int *argcp, char ***argvp)
 {
 	(void)argcp, (void)argvp;
@@ -118,7 +109,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fuzz fuzz = { data, size };
 	bool shared = fuzz_byte(&fuzz) % 2;
 	struct channel channel = { .fd = -1 };
-	unsigned n = n_open();
+	unsigned n = fuzz_n_open();
 	int pair[2];
 
 	FUZZ_CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
@@ -131,6 +122,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		continue;
 	close(pair[0]);
 	close(pair[1]);
-	FUZZ_CHECK(n_open() == n);
+	FUZZ_CHECK(fuzz_n_open() == n);
 	return 0;
 }
