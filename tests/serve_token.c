@@ -2,10 +2,14 @@
 /* Token files: which are believed, and what their lines mean. */
 #include "config.h"
 
+#include <dlfcn.h>
+#include <limits.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/cleanup.h"
@@ -17,6 +21,46 @@
 #define WRITER "fedcba9876543210"
 
 static char *dir, *path;
+
+/* ---- Instead of libcrypto and the clock, as far as these tests want that ---- */
+
+static int n_digests, n_good_digests = INT_MAX; /* how many succeed; then there is no memory */
+static bool no_algorithm;
+static time_t ahead_s; /* of the clock */
+
+static void find(const char *name, void *functionp)
+{
+	*(void **)functionp = dlsym(RTLD_NEXT, name);
+	assert_non_null(*(void **)functionp);
+}
+
+int EVP_Digest(const void *data, size_t len, unsigned char *digest, unsigned *digest_lenp, const EVP_MD *type, ENGINE *engine)
+{
+	int (*next)(const void *, size_t, unsigned char *, unsigned *, const EVP_MD *, ENGINE *);
+
+	find("EVP_Digest", &next);
+	return n_digests++ < n_good_digests ? next(data, len, digest, digest_lenp, type, engine) : 0;
+}
+
+EVP_MD *EVP_MD_fetch(OSSL_LIB_CTX *context, const char *algorithm, const char *properties)
+{
+	EVP_MD *(*next)(OSSL_LIB_CTX *, const char *, const char *);
+
+	find("EVP_MD_fetch", &next);
+	return no_algorithm ? NULL : next(context, algorithm, properties);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *timep)
+{
+	int (*next)(clockid_t, struct timespec *), rc;
+
+	find("clock_gettime", &next);
+	rc = next(clock, timep);
+	timep->tv_sec += clock == CLOCK_REALTIME ? ahead_s : 0;
+	return rc;
+}
+
+/* ---- Files ---- */
 
 static int make(void **state)
 {
@@ -161,6 +205,113 @@ static void a_token_is_good_for_the_best_of_its_lines(void **state)
 	tokens_fini(&tokens);
 }
 
+/* For so long that the file is looked at again. */
+static void let_time_pass(void)
+{
+	const struct timespec pause = { .tv_nsec = 2000000 };
+
+	while (nanosleep(&pause, NULL) < 0)
+		continue;
+}
+
+/* How many digests it takes to judge a token: one, or those of the file, too. */
+static int judge(struct tokens *tokens, const char *token, enum token_scope expected)
+{
+	let_time_pass();
+	n_digests = 0;
+	assert_int_equal(tokens_judge(tokens, berth_text(token)), expected);
+	return n_digests;
+}
+
+static void a_file_is_read_again_once_it_has_changed(void **state)
+{
+	struct tokens tokens = { .path = NULL };
+	struct error error;
+
+	(void)state;
+	put("read " READER "\n");
+	assert_int_equal(tokens_open(&tokens, path, &error), 0);
+	/* One that is as new may change again and look the same. */
+	assert_int_equal(judge(&tokens, READER, TOKEN_READ), 2);
+	ahead_s = 60;
+	assert_int_equal(judge(&tokens, READER, TOKEN_READ), 2);
+	assert_int_equal(judge(&tokens, READER, TOKEN_READ), 1);
+	assert_int_equal(judge(&tokens, WRITER, TOKEN_NONE), 1);
+	assert_int_equal(chmod(path, 0640), 0);
+	assert_int_equal(judge(&tokens, READER, TOKEN_READ), 2);
+	assert_int_equal(judge(&tokens, READER, TOKEN_READ), 1);
+	put("write " WRITER "\n");
+	assert_int_equal(judge(&tokens, READER, TOKEN_NONE), 2);
+	assert_int_equal(judge(&tokens, WRITER, TOKEN_WRITE), 1);
+	/* What cannot be believed any more changes nothing. */
+	put("read " READER "\nnonsense\n");
+	assert_int_equal(judge(&tokens, READER, TOKEN_NONE), 2);
+	assert_int_equal(judge(&tokens, WRITER, TOKEN_WRITE), 1);
+	assert_int_equal(chmod(path, 0666), 0);
+	assert_int_equal(judge(&tokens, WRITER, TOKEN_WRITE), 1);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(judge(&tokens, WRITER, TOKEN_WRITE), 1);
+	ahead_s = 0;
+	tokens_fini(&tokens);
+}
+
+static void without_memory_no_token_is_good_and_none_is_lost(void **state)
+{
+	struct tokens tokens = { .path = NULL };
+	struct error error = { "" };
+
+	(void)state;
+	put("read " READER "\n");
+	no_algorithm = true;
+	assert_int_equal(tokens_open(&tokens, path, &error), -ENOMEM);
+	tokens_fini(&tokens);
+	no_algorithm = false;
+	n_good_digests = 0;
+	assert_int_equal(tokens_open(&tokens, path, &error), -ENOMEM);
+	assert_non_null(strstr(error.text, "no memory for tokens"));
+	tokens_fini(&tokens);
+	n_good_digests = INT_MAX;
+	assert_int_equal(tokens_open(&tokens, path, &error), 0);
+	n_good_digests = 0;
+	judge(&tokens, READER, TOKEN_NONE);
+	judge(&tokens, WRITER, TOKEN_NONE);
+	/* There is some for the token, and none for the file. */
+	put("write " WRITER "\n");
+	ahead_s = 60;
+	n_good_digests = 1;
+	judge(&tokens, READER, TOKEN_READ);
+	judge(&tokens, WRITER, TOKEN_NONE);
+	n_good_digests = INT_MAX;
+	judge(&tokens, READER, TOKEN_NONE);
+	judge(&tokens, WRITER, TOKEN_WRITE);
+	ahead_s = 0;
+	tokens_fini(&tokens);
+}
+
+static void a_file_may_have_so_many_bytes(void **state)
+{
+	enum { MAX = 64 << 10 };
+	struct tokens tokens = { .path = NULL };
+	CLEANUP_FREE char *text = malloc(MAX + 2);
+	struct error error = { "" };
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, '\n', MAX + 1);
+	text[MAX + 1] = '\0';
+	memcpy(text, "read " READER, 5 + 16);
+	put(text);
+	assert_int_equal(tokens_open(&tokens, path, &error), -EFBIG);
+	tokens_fini(&tokens);
+	put(text + 1);
+	assert_int_equal(tokens_open(&tokens, path, &error), -EINVAL);
+	tokens_fini(&tokens);
+	text[MAX] = '\0';
+	put(text);
+	assert_int_equal(tokens_open(&tokens, path, &error), 0);
+	tokens_fini(&tokens);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +319,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(longest_and_most_are_taken, make, clear),
 		cmocka_unit_test_setup_teardown(only_ones_own_files_are_believed, make, clear),
 		cmocka_unit_test_setup_teardown(a_token_is_good_for_the_best_of_its_lines, make, clear),
+		cmocka_unit_test_setup_teardown(a_file_is_read_again_once_it_has_changed, make, clear),
+		cmocka_unit_test_setup_teardown(without_memory_no_token_is_good_and_none_is_lost, make, clear),
+		cmocka_unit_test_setup_teardown(a_file_may_have_so_many_bytes, make, clear),
 	};
 
 	return cmocka_run_group_tests_name("the service: tokens", tests, NULL, NULL);

@@ -24,15 +24,10 @@ enum {
 	LOOK_NS = 1000000,  /* how long what was seen of the file counts */
 };
 
-/* With an algorithm that has been fetched once, since that takes longer than the digest. Without memory the digest is
- * none of anything. */
-static struct token make_token(const struct tokens *tokens, struct berth_text text, enum token_scope scope)
+/* With an algorithm that has been fetched once, since that takes longer than the digest. False: no memory. */
+static bool make_digest(const struct tokens *tokens, struct berth_text text, struct token *token)
 {
-	struct token token = { .scope = scope };
-
-	if (!EVP_Digest(text.ptr, text.len, token.digest, NULL, tokens->algorithm, NULL))
-		token.scope = TOKEN_NONE;
-	return token;
+	return EVP_Digest(text.ptr, text.len, token->digest, NULL, tokens->algorithm, NULL);
 }
 
 /* ---- Reading ---- */
@@ -77,7 +72,10 @@ static int read_line(struct tokens *tokens, struct berth_text line, unsigned num
 				 tokens->path, number, LENGTH_MIN, LENGTH_MAX);
 	if (tokens->n == TOKENS_MAX)
 		return error_set(error, -EINVAL, "%s: line %u: at most %d tokens are expected", tokens->path, number, TOKENS_MAX);
-	tokens->list[tokens->n++] = make_token(tokens, token, write ? TOKEN_WRITE : TOKEN_READ);
+	tokens->list[tokens->n].scope = write ? TOKEN_WRITE : TOKEN_READ;
+	if (!make_digest(tokens, token, &tokens->list[tokens->n]))
+		return error_set(error, -ENOMEM, "%s: no memory for tokens", tokens->path);
+	tokens->n++;
 	return 0;
 }
 
@@ -162,6 +160,7 @@ static void refresh(struct tokens *tokens)
 	uint64_t now_ns = services_monotonic_ns();
 	struct tokens *next;
 	struct error error;
+	int rc;
 
 	if (is_fresh(tokens))
 		return;
@@ -169,14 +168,16 @@ static void refresh(struct tokens *tokens)
 	if (!next)
 		return;
 	*next = (struct tokens){ .path = tokens->path, .algorithm = tokens->algorithm };
-	if (read_file(next, &error) == 0) {
+	rc = read_file(next, &error);
+	if (rc == 0) {
 		memcpy(tokens->list, next->list, sizeof tokens->list);
 		tokens->n = next->n;
 	} else if (memcmp(&next->seen.st_ctim, &tokens->seen.st_ctim, sizeof tokens->seen.st_ctim) != 0) {
 		log_write(BERTH_LOG_ERROR, NULL, "%s; the tokens that were read before stay good", error.text);
 	}
 	tokens->seen = next->seen;
-	tokens->settled = next->settled;
+	/* What there was no memory for is read again. */
+	tokens->settled = next->settled && rc != -ENOMEM;
 	atomic_store_explicit(&tokens->looked_ns, now_ns, memory_order_relaxed);
 	OPENSSL_cleanse(next, sizeof *next);
 	free(next);
@@ -184,8 +185,10 @@ static void refresh(struct tokens *tokens)
 
 enum token_scope tokens_judge(struct tokens *tokens, struct berth_text text)
 {
-	struct token token = make_token(tokens, text, TOKEN_NONE);
+	struct token token = { .scope = TOKEN_NONE };
 
+	if (!make_digest(tokens, text, &token))
+		return TOKEN_NONE;
 	pthread_rwlock_rdlock(&tokens->lock);
 	if (!is_fresh(tokens)) {
 		pthread_rwlock_unlock(&tokens->lock);
@@ -206,7 +209,7 @@ int tokens_open(struct tokens *tokens, const char *path, struct error *error)
 	pthread_rwlock_init(&tokens->lock, NULL);
 	tokens->algorithm = EVP_MD_fetch(NULL, "SHA256", NULL);
 	if (!tokens->algorithm)
-		return error_set(error, -ENOMEM, "no memory for tokens");
+		return error_set(error, -ENOMEM, "%s: no memory for tokens", path);
 	return read_file(tokens, error);
 }
 
