@@ -1,24 +1,45 @@
 /* SPDX-License-Identifier: MIT */
-/* Counters are written at exit, and processes that are forked end with _exit: where coverage is
- * counted, this is linked in, and writes them before. */
+/* Each program or plugin writes its own counters at exit and before exec, and processes that are
+ * forked end with _exit: where coverage is counted, this is linked in, and writes them before that, too. */
 #include "config.h"
 
 #include <dlfcn.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-void __gcov_dump(void);
+void __real___gcov_dump(void);
+void __wrap___gcov_dump(void);
+
+#ifdef PIC
+#define EXPORTED /* not from a plugin */
+#else
+#define EXPORTED __attribute__((visibility("default")))
+#endif
 
 static void (*next_exit)(int status);
+static void (*count_all)(bool on); /* where tests/fault_library.c makes allocations fail */
 
 __attribute__((constructor)) static void find_next(void)
 {
-	*(void **)&next_exit = dlsym(RTLD_NEXT, "_exit");
+	/* Of a plugin this is that of the program. */
+	*(void **)&next_exit = dlsym(RTLD_DEFAULT, "_exit");
+	if (next_exit == _exit)
+		*(void **)&next_exit = dlsym(RTLD_NEXT, "_exit");
+	*(void **)&count_all = dlsym(RTLD_DEFAULT, "allocations_count_all");
 }
 
-__attribute__((visibility("default"))) void _exit(int status)
+/* Allocates, and is not prepared for having no memory. */
+void __wrap___gcov_dump(void)
 {
-	__gcov_dump();
+	if (count_all)
+		count_all(false);
+	__real___gcov_dump();
+}
+
+EXPORTED void _exit(int status)
+{
+	__wrap___gcov_dump();
 	next_exit(status);
 	abort();
 }

@@ -97,8 +97,8 @@ check $? "the installed files are those expected, each in its directory"
 check $? "no .la and no .a is installed"
 [ "$(find "$stage" -type f -perm /022 | wc -l)" = 0 ]
 check $? "nothing is writable for others"
-if grep -q '^SANITIZER_CFLAGS = .' "$scratch/build/Makefile"; then
-	skip "no file names a directory of the build" "sanitizers put them in"
+if grep -q '^\(SANITIZER\|COVERAGE\)_CFLAGS = .' "$scratch/build/Makefile"; then
+	skip "no file names a directory of the build" "sanitizers and counters put them in"
 else
 	# The program has the directories that it was configured with, which are below scratch.
 	find "$stage" -type f -exec env LC_ALL=C sed "s|$final|CONFIGURED|g" {} + >"$scratch/all"
