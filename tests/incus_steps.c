@@ -679,6 +679,87 @@ static void transcript_joins(void **state)
 	transcripts_free(transcripts);
 }
 
+/* Items of so many bytes, and so many of them. */
+static void write_large_items(unsigned n, size_t size)
+{
+	char *text = malloc(n * (size + 100) + 1), *to = text;
+
+	assert_non_null(text);
+	for (unsigned i = 1; i <= n; i++) {
+		to += sprintf(to, "{\"sequence\":%u,\"event_id\":%u,\"role\":\"worker\",\"content\":\"", i, i);
+		memset(to, 'x', size);
+		to += size;
+		to += sprintf(to, "\"}\n");
+	}
+	write_file(transcript_path, text, (size_t)(to - text));
+	free(text);
+}
+
+/* A page has no more than so many bytes, or 64 items; what is left out is told of. */
+static void transcript_large(void **state)
+{
+	struct berth_transcript_request request = { .size = sizeof request, .limit = 256 };
+	struct transcripts *transcripts = transcripts_new();
+	static const uint64_t ends[] = { 128, 256, 0 };
+	char *blank;
+
+	(void)state;
+	assert_non_null(transcripts);
+	write_large_items(300, 100 << 10);
+	for (size_t i = 0; i < 3; i++) {
+		char expected[80];
+
+		*host.pushed = '\0';
+		assert_int_equal(transcripts_push(transcripts, &asked, "berth-x", "00000000000000000001", &request), 0);
+		snprintf(expected, sizeof expected, "accepted total 300 more %d next %u; %u worker xxx;", ends[i] > 0, (unsigned)ends[i],
+			 (unsigned)request.start + 1);
+		if (strncmp(host.pushed, expected, strlen(expected)) != 0)
+			fail_msg("%.80s instead of %s", host.pushed, expected);
+		snprintf(expected, sizeof expected, " %u worker xxx;", ends[i] > 0 ? (unsigned)ends[i] : 300);
+		assert_string_equal(host.pushed + strlen(host.pushed) - strlen(expected), expected);
+		request.start = ends[i];
+	}
+	/* One is longer than what is read at once. */
+	write_large_items(1, 15 << 20);
+	assert_page(transcripts, 0, 1, "accepted total 1 more 0 next 0; 1 worker xxx;");
+	/* No end of the line is in sight. */
+	blank = malloc(40 << 20);
+	assert_non_null(blank);
+	memset(blank, ' ', 40 << 20);
+	write_file(transcript_path, blank, 40 << 20);
+	free(blank);
+	*host.pushed = '\0';
+	assert_int_equal(transcripts_push(transcripts, &asked, "berth-x", "00000000000000000001", &request), -EPROTO);
+	assert_string_equal(host.pushed, "");
+	transcripts_free(transcripts);
+}
+
+/* What was counted of a worker is forgotten for others, and counted again. */
+static void transcript_many_workers(void **state)
+{
+	const struct berth_transcript_request request = { .size = sizeof request, .start = 64, .limit = 1 };
+	struct transcripts *transcripts = transcripts_new();
+	char key[21];
+
+	(void)state;
+	assert_non_null(transcripts);
+	write_transcript(64, "");
+	for (unsigned i = 0; i < 5000; i++) {
+		snprintf(key, sizeof key, "%020u", i);
+		assert_int_equal(transcripts_push(transcripts, &asked, "berth-x", key, &request), 0);
+		/* The first is used all the time. */
+		cluster.n_read = 0;
+		assert_int_equal(transcripts_push(transcripts, &asked, "berth-x", "00000000000000000000", &request), 0);
+		assert_true(cluster.n_read < 10);
+	}
+	cluster.n_read = 0;
+	assert_int_equal(transcripts_push(transcripts, &asked, "berth-x", "00000000000000004999", &request), 0);
+	assert_true(cluster.n_read < 10);
+	assert_page(transcripts, 63, 1, "accepted total 64 more 0 next 0; 64 worker item 00000000000000000064;");
+	assert_true(cluster.n_read > 5000);
+	transcripts_free(transcripts);
+}
+
 static void transcript_missing(void **state)
 {
 	const struct berth_transcript_request request = { .size = sizeof request, .limit = 1 };
@@ -706,6 +787,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(transcript_lines, begin, end),
 		cmocka_unit_test_setup_teardown(transcript_pages, begin, end),
 		cmocka_unit_test_setup_teardown(transcript_joins, begin, end),
+		cmocka_unit_test_setup_teardown(transcript_large, begin, end),
+		cmocka_unit_test_setup_teardown(transcript_many_workers, begin, end),
 		cmocka_unit_test_setup_teardown(transcript_missing, begin, end),
 	};
 

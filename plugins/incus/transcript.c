@@ -19,7 +19,7 @@ enum {
 	STRIDE = 64,		   /* items between two marks */
 	CHUNK = 4 << 20,	   /* bytes that are read at once */
 	PAGE_MAX = 16 << 20,	   /* bytes of one answer */
-	LINE_MAX_LEN = 16 << 20,   /* what is longer is passed over */
+	LINE_MAX_LEN = 16 << 20,   /* beyond twice as much, no end of a line is looked for */
 	INDICES_MAX = 4096,
 };
 
