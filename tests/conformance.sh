@@ -290,6 +290,9 @@ all-passed violating none
 one-failed violating limits/members
 not-run wrong-id none
 END
+conformance --junit "$scratch/junit.xml" --options '{"a<b>&\"c":1}' "$fixtures/violating.so"
+grep -q 'a&lt;b&gt;&amp;&quot;c' "$scratch/junit.xml"
+check $? "what has a meaning in XML has none in JUnit"
 conformance --junit "$scratch/none/junit.xml" --check base/stamp "$fixtures/violating.so"
 refused 3 "$scratch/none/junit.xml"
 check $? "JUnit that cannot be written ends with 3"

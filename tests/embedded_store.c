@@ -230,6 +230,38 @@ static void spoil(enum damage damage, struct bytes *bytes)
 	}
 }
 
+/* Whoever may write beside the store must not choose what is read as one. */
+static void what_is_no_file_is_no_store(void **state)
+{
+	static const struct {
+		const char *found;
+		mode_t mode;
+	} rows[] = { { "is a link", S_IFLNK }, { "is no regular file", S_IFDIR }, { "is no regular file", S_IFIFO } };
+	struct stored *stored = *state;
+	CLEANUP_FREE char *path = stored_path(stored, "catalogue.db"), *elsewhere = stored_path(stored, "elsewhere");
+
+	ask_accepted(&stored->host, SPAWN(COMPANION));
+	stored_stop(stored);
+	assert_int_equal(rename(path, elsewhere), 0);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		const struct failures *failures;
+
+		assert_int_equal(rows[i].mode == S_IFLNK ? symlink("elsewhere", path) :
+				 rows[i].mode == S_IFDIR ? mkdir(path, 0700) : mkfifo(path, 0600), 0);
+		stored_start(stored);
+		assert_unavailable(&stored->host);
+		failures = &stored->host.inventory.entries[0].dropin.failures;
+		assert_int_equal(failures->n, 1);
+		if (!strstr(failures->list[0].found.text, rows[i].found))
+			fail_msg("row %zu: %s", i, failures->list[0].found.text);
+		stored_stop(stored);
+		assert_int_equal(remove(path), 0);
+	}
+	assert_int_equal(rename(elsewhere, path), 0);
+	stored_start(stored);
+	assert_non_null(strstr(ask_accepted(&stored->host, TRANSCRIPT(ONE, "")), "\"total_items\":0"));
+}
+
 static void damage_is_presented_and_left_alone(void **state)
 {
 	static const struct {
@@ -522,6 +554,7 @@ int main(void)
 		STORED_TEST(a_store_is_for_its_user_alone),
 		cmocka_unit_test(options_that_are_wrong_are_refused),
 		STORED_TEST(a_store_is_open_once),
+		STORED_TEST(what_is_no_file_is_no_store),
 		STORED_TEST(damage_is_presented_and_left_alone),
 		STORED_TEST(an_earlier_schema_is_brought_up_to_date),
 		STORED_TEST(a_step_that_fails_changes_nothing),
