@@ -17,7 +17,7 @@
 #include "tests/fuzz/fuzz.h"
 
 static struct fuzz *said; /* what has not been said yet */
-static struct far_runtime far = { .id = "far", .own_id = "only", .alone = true };
+static struct far_runtime far = { .id = "far", .own_id = "only", .alone = true, .wanted = 200 };
 
 /* The next answer, in memory of its own, which the reader changes. */
 static struct bytes next_answer(void)
