@@ -402,7 +402,7 @@ static bool open_instance(struct isolated *isolated, struct lane *lane, size_t *
 	struct frame_start start;
 	int returned;
 
-	if (packet_receive(lane->channel.fd, &lane->packet, 0) < 0)
+	if (packet_receive(lane->channel.fd, &lane->packet, 0, 0) < 0)
 		return false;
 	r = (struct frame_reader){ .p = lane->packet.data, .end = lane->packet.data + lane->packet.len };
 	if (!frame_take(&r, &question, sizeof question) || question.version != FRAMES_VERSION ||
@@ -481,7 +481,7 @@ int isolated_serve(void)
 			isolated.adapter->ops.close(isolated.state);
 	} else {
 		/* Until it has been read why: an end before that would be a crash. */
-		packet_receive(lanes[0].channel.fd, &lanes[0].packet, 0);
+		packet_receive(lanes[0].channel.fd, &lanes[0].packet, 0, 0);
 	}
 	for (size_t i = 0; i < FRAME_LANES_MAX; i++)
 		buffer_fini(&lanes[i].record.answer);

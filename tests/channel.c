@@ -4,7 +4,9 @@
 #include "config.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/time.h>
 #include <time.h>
 
 #include "inline/channel.h"
@@ -228,6 +230,8 @@ static void a_file_that_comes_later_than_it_is_announced_is_not_lost(void **stat
 	assert_true(file >= 0);
 	send_descriptor(ends.theirs.fd, -1);
 	assert_int_equal(channel_receive(&ends.ours, &packet, 0, false), -EAGAIN);
+	/* It is waited for up to the deadline, whatever is said of the socket. */
+	ends.ours.in_time = true;
 	assert_int_equal(channel_receive(&ends.ours, &packet, packet_now_ns() + 1000000, true), -ETIMEDOUT);
 	send_descriptor(ends.theirs.fd, file);
 	assert_int_equal(channel_receive(&ends.ours, &packet, 0, false), 0);
@@ -240,6 +244,29 @@ static void a_file_that_comes_later_than_it_is_announced_is_not_lost(void **stat
 	assert_int_equal(channel_receive(&ends.ours, &packet, 0, true), -EPIPE);
 	packet.announced = false;
 	close(file);
+	close_ends(&ends);
+}
+
+static void interrupt(int number)
+{
+	(void)number;
+}
+
+static void a_wait_that_is_interrupted_is_not_begun_again(void **state)
+{
+	const struct sigaction action = { .sa_handler = interrupt }, standard = { .sa_handler = SIG_DFL };
+	const struct itimerval often = { { 0, 10000 }, { 0, 10000 } }, never = { { 0, 0 }, { 0, 0 } };
+	struct ends ends;
+
+	(void)state;
+	open_ends(&ends, false);
+	/* This socket would wait for ever. */
+	ends.ours.in_time = true;
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+	assert_int_equal(channel_receive(&ends.ours, &packet, packet_now_ns() + 1000000, true), -ETIMEDOUT);
+	setitimer(ITIMER_REAL, &never, NULL);
+	sigaction(SIGALRM, &standard, NULL);
 	close_ends(&ends);
 }
 
@@ -269,6 +296,7 @@ int main(void)
 		cmocka_unit_test(what_an_enemy_writes_is_refused),
 		cmocka_unit_test(files_of_an_enemy_are_refused_and_closed),
 		cmocka_unit_test(a_file_that_comes_later_than_it_is_announced_is_not_lost),
+		cmocka_unit_test(a_wait_that_is_interrupted_is_not_begun_again),
 		cmocka_unit_test(memory_of_another_size_is_none),
 	};
 

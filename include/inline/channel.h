@@ -50,6 +50,7 @@ struct channel_memory {
 
 struct channel {
 	int fd;                /* a socket as in inline/packets.h, the caller's */
+	bool in_time;          /* the socket by itself waits no longer than up to the deadline */
 	struct slot *in, *out; /* NULL: nothing is shared */
 	bool asleep;           /* the other end will wake us */
 	unsigned skip, n_skip; /* waits without looking: that are still to come, and behind the next one in vain */
@@ -149,8 +150,8 @@ static inline int channel_send(struct channel *channel, const char *data, size_t
 	return fits ? packet_send(channel->fd, "!", 1, deadline_ns) : packet_send(channel->fd, data, len, deadline_ns);
 }
 
-/* Receives what was sent, up to the deadline; 0: as long as the socket waits by itself. wait:
- * else what is not there already is -EAGAIN. As packet_receive. */
+/* Receives what was sent, up to the deadline; 0: for ever. wait: else what is not there already
+ * is -EAGAIN. As packet_receive. */
 static inline int channel_receive(struct channel *channel, struct packet *packet, uint64_t deadline_ns, bool wait)
 {
 	struct slot *in = channel->in;
@@ -169,7 +170,8 @@ static inline int channel_receive(struct channel *channel, struct packet *packet
 		if (!channel->asleep && state != SLOT_PACKET)
 			return -EPROTO;
 	}
-	rc = wait ? packet_receive(channel->fd, packet, deadline_ns) : packet_take(channel->fd, packet, MSG_DONTWAIT);
+	rc = !wait ? packet_take(channel->fd, packet, MSG_DONTWAIT) :
+		     packet_receive(channel->fd, packet, deadline_ns, deadline_ns && !channel->in_time ? MSG_DONTWAIT : 0);
 	if (rc < 0 || !in)
 		return rc;
 	channel->asleep = false;

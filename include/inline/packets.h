@@ -175,8 +175,8 @@ static inline int packet_map(struct packet *packet, int file)
 	return rc;
 }
 
-/* Takes the file that was announced. */
-static inline int packet_take_file(int fd, struct packet *packet, int flags)
+/* Takes the file that was announced, if it is there. */
+static inline int packet_take_file(int fd, struct packet *packet)
 {
 	/* No room for a second descriptor: the kernel then closes it. */
 	_Alignas(struct cmsghdr) char control[CMSG_LEN(sizeof(int))];
@@ -190,7 +190,7 @@ static inline int packet_take_file(int fd, struct packet *packet, int flags)
 	int file;
 
 	do
-		n = recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
+		n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
 	if (n <= 0)
 		return n == 0 || errno == ECONNRESET ? -EPIPE : -errno;
@@ -204,39 +204,40 @@ static inline int packet_take_file(int fd, struct packet *packet, int flags)
 }
 
 /* Takes one packet if it is there: 0, -EAGAIN, -EPIPE at the end, or -EPROTO where it is
- * none of ours. flags: MSG_DONTWAIT or 0. Of a socket, all go to one struct packet. */
+ * none of ours. flags: MSG_DONTWAIT, or 0 to wait for it once, as long as the socket does by
+ * itself. Of a socket, all go to one struct packet. */
 static inline int packet_take(int fd, struct packet *packet, int flags)
 {
 	ssize_t n;
 
 	if (packet->announced)
-		return packet_take_file(fd, packet, flags);
-	do
-		n = recv(fd, packet->room, sizeof packet->room, flags | MSG_TRUNC);
-	while (n < 0 && errno == EINTR);
+		return packet_take_file(fd, packet);
+	n = recv(fd, packet->room, sizeof packet->room, flags | MSG_TRUNC);
+	/* A signal may have come at any time of the wait: so it is not begun again. */
 	if (n <= 0)
-		return n == 0 || errno == ECONNRESET ? -EPIPE : -errno;
+		return n == 0 || errno == ECONNRESET ? -EPIPE : errno == EINTR ? -EAGAIN : -errno;
 	if ((size_t)n > sizeof packet->room)
 		return -EPROTO;
 	packet->announced = n == 1 && packet->room[0] == PACKET_MARK;
 	if (packet->announced)
-		return packet_take_file(fd, packet, flags);
+		return packet_take_file(fd, packet);
 	packet->data = packet->room;
 	packet->len = (size_t)n;
 	packet->map = NULL;
 	return 0;
 }
 
-/* Receives one packet up to the deadline, 0: as long as the socket waits by itself. As
- * packet_take, and -ETIMEDOUT. */
-static inline int packet_receive(int fd, struct packet *packet, uint64_t deadline_ns)
+/* Receives one packet up to the deadline, 0: for ever. As packet_take, and -ETIMEDOUT. flags: of
+ * the first try, 0 where the socket by itself waits no longer than that, which saves a system call. */
+static inline int packet_receive(int fd, struct packet *packet, uint64_t deadline_ns, int flags)
 {
-	int rc = deadline_ns == 0 ? packet_take(fd, packet, 0) : packet_wait(fd, POLLIN, deadline_ns);
+	int rc = packet_take(fd, packet, flags);
 
-	if (deadline_ns == 0)
-		return rc == -EAGAIN ? -ETIMEDOUT : rc;
-	while (rc == 0 && (rc = packet_take(fd, packet, MSG_DONTWAIT)) == -EAGAIN)
+	while (rc == -EAGAIN) {
 		rc = packet_wait(fd, POLLIN, deadline_ns);
+		if (rc == 0)
+			rc = packet_take(fd, packet, MSG_DONTWAIT);
+	}
 	return rc;
 }
 

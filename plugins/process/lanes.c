@@ -355,20 +355,24 @@ static struct lane *find_late(struct lanes *lanes, bool *overduep)
 	return found;
 }
 
-/* Takes a lane of that life of the child, which may be a late one. 1: that life is over; -1: the trouble. */
-static int take_lane(struct lanes *lanes, uint64_t life, uint64_t deadline_ns, struct lane **lanep, struct trouble *trouble)
+/* Takes a lane of that life of the child, which may be a late one; *waitedp: not at once. 1: that
+ * life is over; -1: the trouble. */
+static int take_lane(struct lanes *lanes, uint64_t life, uint64_t deadline_ns, struct lane **lanep, bool *waitedp,
+		     struct trouble *trouble)
 {
 	bool overdue;
 	int rc = 0;
 
 	pthread_mutex_lock(&lanes->lock);
 	while (rc == 0 && lanes->up && lanes->life == life && !(*lanep = find_free(lanes)) &&
-	       !(*lanep = find_late(lanes, &overdue)))
+	       !(*lanep = find_late(lanes, &overdue))) {
+		*waitedp = true;
 		if (overdue)
 			rc = trouble_set(trouble, TROUBLE_TIMEOUT,
 					 "the process has not answered what it was asked before");
 		else if (!child_cond_wait(&lanes->changed, &lanes->lock, deadline_ns))
 			rc = trouble_set(trouble, TROUBLE_TIMEOUT, "the process was busy with other requests");
+	}
 	if (rc == 0 && (!lanes->up || lanes->life != life))
 		rc = 1;
 	if (rc == 0)
@@ -441,7 +445,7 @@ static int talk(struct lanes *lanes, struct lane *lane, uint64_t due_ns, uint64_
 	if (lane->question.size > PACKET_MAX)
 		bytes_fini(&lane->question);
 	if (rc == 0)
-		rc = channel_receive(&lane->channel, lane->packet, deadline_ns == due_ns ? 0 : deadline_ns, true);
+		rc = channel_receive(&lane->channel, lane->packet, deadline_ns, true);
 	if (rc == 0 && read_head(lane->packet->data, lane->packet->len, answer) < 0) {
 		packet_drop(lane->packet);
 		rc = -EPROTO;
@@ -454,7 +458,7 @@ int lanes_ask(struct lanes *lanes, enum frame_operation operation, const void *r
 {
 	struct lane *lane = NULL;
 	uint64_t life, due, until;
-	bool sent = false;
+	bool sent = false, waited = false;
 	int rc;
 
 	do {
@@ -463,10 +467,12 @@ int lanes_ask(struct lanes *lanes, enum frame_operation operation, const void *r
 			return -1;
 		due = packet_now_ns() + lanes->timeout_ns;
 		until = deadline_ns && deadline_ns < due ? deadline_ns : due;
-		rc = take_lane(lanes, life, until, &lane, trouble);
+		rc = take_lane(lanes, life, until, &lane, &waited, trouble);
 	} while (rc > 0);
 	if (rc < 0)
 		return -1;
+	/* The socket waits for as long as a whole call may take. */
+	lane->channel.in_time = until == due && !waited && !lane->late_ns;
 	rc = write_question(lane, operation, request, until) ? talk(lanes, lane, due, until, answer, &sent) : -ENOMEM;
 	if (rc == 0) {
 		answer->lane = lane;
