@@ -61,7 +61,8 @@ static void pass(struct channel *from, struct channel *to, size_t len, bool wait
 
 static void what_is_sent_comes(void **state)
 {
-	static const size_t lens[] = { 16, SLOT_SIZE - 8, SLOT_SIZE - 7, SLOT_SIZE, 1, SLOT_SIZE + 1, PACKET_MAX, PACKET_MAX + 1, 24 };
+	static const size_t fits = sizeof((struct slot *)NULL)->data;
+	const size_t lens[] = { 16, fits, fits + 1, SLOT_SIZE, 1, SLOT_SIZE + 1, PACKET_MAX, PACKET_MAX + 1, 24 };
 	struct ends ends;
 
 	(void)state;

@@ -2,8 +2,9 @@
 /*
  * Questions and answers in turn between two processes. Where there is a second processor
  * they go through memory that both share, and who waits looks there for a while before he
- * sleeps on the socket: so what is answered at once needs no system call. Where he looked in
- * vain, since the processors are busy or nothing happens, he does so less and less. What is
+ * sleeps on the socket: so what is answered at once needs no system call. Where both were on
+ * one processor it cannot be answered while he looks, so he sleeps at once; and where he looked
+ * in vain, since the processors are busy or nothing happens, he does so less and less. What is
  * longer than a slot goes through the socket as a packet, and so does all where no memory is
  * shared.
  *
@@ -39,8 +40,9 @@ enum slot_state {
 
 struct slot {
 	_Alignas(64) _Atomic uint32_t state;
+	_Atomic int32_t cpu; /* the processor of who has filled it last */
 	uint32_t len;
-	char data[SLOT_SIZE - 8];
+	char data[SLOT_SIZE - 12];
 };
 
 /* What both processes map. */
@@ -102,6 +104,8 @@ static inline enum slot_state channel_look(struct channel *channel)
 	bool vain;
 
 	while ((state = atomic_load_explicit(&channel->in->state, memory_order_acquire)) == SLOT_EMPTY) {
+		if (begin == 0 && atomic_load_explicit(&channel->in->cpu, memory_order_relaxed) == sched_getcpu())
+			return SLOT_EMPTY;
 		if (channel->skip > 0) {
 			channel->skip--;
 			return SLOT_EMPTY;
@@ -143,6 +147,7 @@ static inline int channel_send(struct channel *channel, const char *data, size_t
 	if (fits) {
 		memcpy(out->data, data, len);
 		out->len = (uint32_t)len;
+		atomic_store_explicit(&out->cpu, sched_getcpu(), memory_order_relaxed);
 	}
 	if (out && atomic_exchange_explicit(&out->state, fits ? SLOT_FULL : SLOT_PACKET, memory_order_acq_rel) != SLOT_ASLEEP &&
 	    fits)
