@@ -48,6 +48,8 @@ enum {
 	N_SAMPLES_MAX = 128,
 	QUICK = 5,    /* so many times fewer samples */
 	READ_SIZE = 64 << 10,
+	QUESTION_SIZE = 39, /* bytes of an isolated look-up, as strace shows them */
+	ANSWER_SIZE = 415,
 };
 
 #define ROOT "/workspace/project"
@@ -282,9 +284,10 @@ static void list_inside(struct bench *bench)
 /* As much as the question and the answer of the isolated one have. */
 static void echo(struct bench *bench)
 {
-	char text[256] = { 0 };
+	char text[ANSWER_SIZE] = { 0 };
 
-	need(write(bench->echo_fd, text, 64) == 64 && read(bench->echo_fd, text, sizeof text) == sizeof text, "an echo");
+	need(write(bench->echo_fd, text, QUESTION_SIZE) == QUESTION_SIZE &&
+	     read(bench->echo_fd, text, sizeof text) == sizeof text, "an echo");
 }
 
 static void look_up_inside_and_echo(struct bench *bench)
@@ -296,7 +299,7 @@ static void look_up_inside_and_echo(struct bench *bench)
 static void start_echo(struct bench *bench)
 {
 	int pair[2];
-	char text[256] = { 0 };
+	char text[ANSWER_SIZE] = { 0 };
 
 	need(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0, "a socketpair");
 	bench->echo = fork();
