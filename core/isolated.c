@@ -321,16 +321,18 @@ static bool finish(struct lane *lane, int returned)
 {
 	struct buffer *answer = &lane->record.answer;
 	struct frame_answer head = { .returned = returned, .version = FRAMES_VERSION };
+	int rc = -ENOMEM;
 
-	if (answer->failed) {
-		buffer_fini(answer);
-		buffer_append(answer, &head, sizeof head);
-		head.returned = -ENOMEM;
+	if (!answer->failed) {
+		memcpy(answer->data, &head, sizeof head);
+		rc = channel_send(&lane->channel, answer->data, answer->len, 0);
 	}
-	if (answer->failed)
-		return false;
-	memcpy(answer->data, &head, sizeof head);
-	return channel_send(&lane->channel, answer->data, answer->len, 0) == 0;
+	if (rc == 0 || rc == -EPIPE)
+		return rc == 0;
+	/* There is no memory for it, or no descriptor; then that is the answer. */
+	buffer_fini(answer);
+	head.returned = rc;
+	return channel_send(&lane->channel, (const char *)&head, sizeof head, 0) == 0;
 }
 
 static bool carry_out(struct lane *lane)
@@ -357,6 +359,8 @@ static void *serve_lane(void *data)
 
 	while (channel_receive(&lane->channel, &lane->packet, 0, true) == 0 && carry_out(lane))
 		continue;
+	/* Nobody is to wait for an answer here any more. */
+	shutdown(lane->channel.fd, SHUT_RDWR);
 	return NULL;
 }
 

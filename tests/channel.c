@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <time.h>
 
@@ -248,6 +249,31 @@ static void a_file_that_comes_later_than_it_is_announced_is_not_lost(void **stat
 	close_ends(&ends);
 }
 
+/* What cannot be sent leaves a reader who sleeps where he was, and ends one who may have been told of it. */
+static void what_cannot_be_sent_is_not_waited_for(void **state)
+{
+	static char large[PACKET_MAX + 1];
+	struct rlimit limit, none;
+	struct ends ends;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = (struct rlimit){ 0, limit.rlim_max };
+	for (int asleep = 1; asleep >= 0; asleep--) {
+		open_ends(&ends, true);
+		if (asleep)
+			assert_int_equal(channel_receive(&ends.ours, &packet, packet_now_ns() + 1000000, true), -ETIMEDOUT);
+		setrlimit(RLIMIT_NOFILE, &none);
+		assert_int_equal(channel_send(&ends.theirs, large, sizeof large, 0), asleep ? -EMFILE : -EPIPE);
+		setrlimit(RLIMIT_NOFILE, &limit);
+		if (asleep)
+			pass(&ends.theirs, &ends.ours, 16, true);
+		else
+			assert_int_equal(channel_receive(&ends.ours, &packet, 0, true), -EPIPE);
+		close_ends(&ends);
+	}
+}
+
 static void interrupt(int number)
 {
 	(void)number;
@@ -297,6 +323,7 @@ int main(void)
 		cmocka_unit_test(what_an_enemy_writes_is_refused),
 		cmocka_unit_test(files_of_an_enemy_are_refused_and_closed),
 		cmocka_unit_test(a_file_that_comes_later_than_it_is_announced_is_not_lost),
+		cmocka_unit_test(what_cannot_be_sent_is_not_waited_for),
 		cmocka_unit_test(a_wait_that_is_interrupted_is_not_begun_again),
 		cmocka_unit_test(memory_of_another_size_is_none),
 	};

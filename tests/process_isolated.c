@@ -447,6 +447,20 @@ static void what_is_large_crosses(void **state)
 	host_stop(&host);
 }
 
+static void an_answer_without_a_descriptor_for_it_has_failed(void **state)
+{
+	struct host host;
+
+	(void)state;
+	start(&host, "list_workers exhaust", ",'files':64,'call_timeout_ms':60000");
+	host_ask(&host, "{'op':'list_workers'}");
+	assert_non_null(strstr(host.answer.data, "\"code\":\"adapter_failed\""));
+	assert_null(strstr(host.answer.data, "adapter_timeout"));
+	/* And the process goes on. */
+	assert_non_null(strstr(host_ask(&host, HOSTS), "pid-"));
+	host_stop(&host);
+}
+
 /* Each waits in close until all are there: one after the other they would be killed. */
 static void those_that_take_long_end_together(void **state)
 {
@@ -489,6 +503,7 @@ int main(void)
 		cmocka_unit_test(a_secret_is_on_no_command_line),
 		cmocka_unit_test(what_a_plugin_logs_is_in_the_log),
 		cmocka_unit_test(what_is_large_crosses),
+		cmocka_unit_test(an_answer_without_a_descriptor_for_it_has_failed),
 		cmocka_unit_test(those_that_take_long_end_together),
 	};
 

@@ -143,16 +143,27 @@ static inline int channel_send(struct channel *channel, const char *data, size_t
 {
 	struct slot *out = channel->out;
 	bool fits = out && len <= sizeof out->data;
+	uint32_t before = SLOT_ASLEEP;
+	int rc;
 
 	if (fits) {
 		memcpy(out->data, data, len);
 		out->len = (uint32_t)len;
 		atomic_store_explicit(&out->cpu, sched_getcpu(), memory_order_relaxed);
 	}
-	if (out && atomic_exchange_explicit(&out->state, fits ? SLOT_FULL : SLOT_PACKET, memory_order_acq_rel) != SLOT_ASLEEP &&
-	    fits)
+	if (out)
+		before = atomic_exchange_explicit(&out->state, fits ? SLOT_FULL : SLOT_PACKET, memory_order_acq_rel);
+	if (fits && before != SLOT_ASLEEP)
 		return 0;
-	return fits ? packet_send(channel->fd, "!", 1, deadline_ns) : packet_send(channel->fd, data, len, deadline_ns);
+	rc = fits ? packet_send(channel->fd, "!", 1, deadline_ns) : packet_send(channel->fd, data, len, deadline_ns);
+	if (rc < 0 && out && before == SLOT_ASLEEP) {
+		atomic_store_explicit(&out->state, SLOT_ASLEEP, memory_order_release);
+	} else if (rc < 0 && out) {
+		/* He may have begun to wait for it. */
+		shutdown(channel->fd, SHUT_RDWR);
+		rc = -EPIPE;
+	}
+	return rc;
 }
 
 /* Receives what was sent, up to the deadline; 0: for ever. wait: else what is not there already
