@@ -92,6 +92,33 @@ else
 	skip "berth-tmux" "tmux or /usr/bin/python3 is missing"
 fi
 
+# ---- What is spawned ----
+
+# These workers outlive the program: the file has a line for each one, and for each that is stopped.
+if [ -n "${python-}" ]; then
+	sed -e 's/"can_spawn_worker",/& "can_stop_worker",/' -e 's/f"echo-{len(said)}"/f"echo-{os.getpid()}-{len(said)}"/' \
+		-e 's/^import json/&\nimport os/' -e "s|^    said\[name\] = \[\]|&\n    print(name, 1, file=open('$scratch/workers', 'a'))|" \
+		-e "s|^    if op not in|    if op == 'stop_worker':\n        print(request['request']['worker_id'], 0, file=open('$scratch/workers', 'a'))\n        return {'state': 'accepted'}\n&|" \
+		"$source/tests/sample/adapter.py" >"$scratch/lasting.py"
+	sed 's/"transcript_sequence": .*/"transcript_sequence": 1}/' "$scratch/lasting.py" >"$scratch/failing.py"
+	sed 's/^    told = /    os._exit(3)\n&/' "$scratch/lasting.py" >"$scratch/dying.py"
+
+	# stops_all PROGRAM PROFILE VERDICT
+	stops_all() {
+		: >"$scratch/workers"
+		conformance --check "$2" --command "$python" "$scratch/$1.py"
+		[ -n "$(named "$3")" ] && grep -q ' 1$' "$scratch/workers" &&
+			awk '{ lives[$1] = $2 } END { for (name in lives) n += lives[name]; exit n > 0 }' "$scratch/workers"
+		check $? "all that $2 has spawned is stopped, $3: $(grep -c ' 1$' "$scratch/workers")"
+	}
+	stops_all lasting input ok
+	stops_all lasting threads ok
+	stops_all lasting close ok
+	stops_all failing input/sequence 'not ok'
+	# It is skipped.
+	stops_all dying input/sequence ok
+fi
+
 # ---- One mistake each ----
 
 # wrong CHECK TEXT SCRIPT [OPTIONS]: with that change of sed the program fails this check, with that

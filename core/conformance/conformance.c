@@ -19,6 +19,7 @@
 #include "core/conformance/output.h"
 #include "core/conformance/run.h"
 #include "core/conformance/sanitizer.h"
+#include "core/conformance/spawned.h"
 #include "core/isolated.h"
 #include "core/status.h"
 #include "inline/frames.h"
@@ -333,6 +334,8 @@ static int try_check(const struct program *program, const struct check *check, s
 
 static enum status run_checks(struct program *program)
 {
+	if (spawned_share() < 0)
+		return complain(STATUS_SETUP, "no memory");
 	printf("1..%zu\n", program->n_checks);
 	for (size_t i = 0; i < program->n_checks; i++) {
 		const struct check *check = program->checks[i];

@@ -24,6 +24,7 @@
 #include "core/cleanup.h"
 #include "core/conformance/host.h"
 #include "core/conformance/probe.h"
+#include "core/conformance/spawned.h"
 #include "core/io.h"
 #include "core/services.h"
 #include "core/text.h"
@@ -216,7 +217,7 @@ static void judge(struct result *result, bool in_time, bool judged, int status, 
 		failed(result, "", "its process ended with status %d", WEXITSTATUS(status));
 }
 
-int run_check(const struct check *check, const struct subject *subject, unsigned seconds, struct result *result)
+static int run(const struct check *check, const struct subject *subject, unsigned seconds, struct result *result)
 {
 	CLEANUP_CLOSE int output = memfd_create("stderr", MFD_CLOEXEC), standard_output = memfd_create("stdout", MFD_CLOEXEC);
 	uint64_t begin = services_monotonic_ns();
@@ -249,6 +250,17 @@ int run_check(const struct check *check, const struct subject *subject, unsigned
 	read_output(output, &result->output);
 	result->seconds = (double)(services_monotonic_ns() - begin) / 1e9;
 	return 0;
+}
+
+int run_check(const struct check *check, const struct subject *subject, unsigned seconds, struct result *result)
+{
+	struct result ignored;
+	int rc = run(check, subject, seconds, result);
+
+	/* However it has ended. */
+	if (rc == 0 && spawned_is_any() && run(&spawned_rest, subject, seconds, &ignored) == 0)
+		result_fini(&ignored);
+	return rc;
 }
 
 void result_fini(struct result *result)

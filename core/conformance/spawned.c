@@ -3,11 +3,14 @@
 
 #include "core/conformance/spawned.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "core/cleanup.h"
+#include "core/conformance/worker.h"
 
 #define RUN_ACCEPTED ",'acceptance':{'kind':'run_accepted','expected_segments':0}"
 #define SOCKET_READY ",'acceptance':{'kind':'socket_ready'}"
@@ -28,18 +31,21 @@ const size_t n_spawn_ways = sizeof spawn_ways / sizeof *spawn_ways;
 enum { SPAWNED_MAX = 1024 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct {
-	char runtime_id[BERTH_ID_MAX + 1], worker_id[BERTH_ID_MAX + 1];
-} spawned[SPAWNED_MAX];
-static size_t n_spawned;
+struct spawned {
+	size_t n;
+	struct {
+		char runtime_id[BERTH_ID_MAX + 1], worker_id[BERTH_ID_MAX + 1];
+	} workers[SPAWNED_MAX];
+};
+static struct spawned *spawned;
 
 static void remember(const struct host *host, const char *worker_id)
 {
 	pthread_mutex_lock(&lock);
-	if (n_spawned == SPAWNED_MAX)
+	if (spawned->n == SPAWNED_MAX)
 		check_fail("a check spawns too many workers");
-	strcpy(spawned[n_spawned].runtime_id, host->runtime_id);
-	snprintf(spawned[n_spawned++].worker_id, sizeof spawned->worker_id, "%s", worker_id);
+	strcpy(spawned->workers[spawned->n].runtime_id, host->runtime_id);
+	snprintf(spawned->workers[spawned->n++].worker_id, BERTH_ID_MAX + 1, "%s", worker_id);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -94,11 +100,50 @@ const struct spawn_way *spawned_worker(struct host *host, char worker_id[BERTH_I
 
 void spawned_stop_all(struct host *host)
 {
-	if (!host_can(host, "can_stop_worker"))
-		return;
-	for (size_t i = 0; i < n_spawned; i++)
-		free(host_ask(host,
-			      "{'op':'stop_worker','runtime_id':'%s','request':{'worker_id':'%s','mode':'force'}}",
-			      spawned[i].runtime_id, spawned[i].worker_id));
-	n_spawned = 0;
+	size_t n = host_can(host, "can_stop_worker") ? spawned->n : 0, n_left = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		CLEANUP(json_delete) cJSON *answer =
+			host_ask_json(host, "{'op':'stop_worker','runtime_id':'%s','request':{'worker_id':'%s','mode':'force'}}",
+				      spawned->workers[i].runtime_id, spawned->workers[i].worker_id);
+
+		/* Of an instance that is closed by now. */
+		if (json_is_error(answer, "unknown_runtime"))
+			spawned->workers[n_left++] = spawned->workers[i];
+	}
+	spawned->n = n_left;
 }
+
+/* ---- What is left ---- */
+
+int spawned_share(void)
+{
+	void *memory = mmap(NULL, sizeof *spawned, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return -errno;
+	spawned = memory;
+	return 0;
+}
+
+bool spawned_is_any(void)
+{
+	return spawned->n > 0;
+}
+
+/* Whichever instance has spawned them: they are the back end's. */
+static void stop_rest(const struct subject *subject)
+{
+	size_t n = spawned->n < SPAWNED_MAX ? spawned->n : SPAWNED_MAX;
+	struct host host = { 0 };
+
+	spawned->n = 0;
+	host_open(&host, subject, NULL);
+	if (!host_can(&host, "can_stop_worker"))
+		n = 0;
+	for (size_t i = 0; i < n; i++)
+		cJSON_Delete(worker_stop(&host, spawned->workers[i].worker_id, "force"));
+	host_close(&host);
+}
+
+const struct check spawned_rest = { .name = "", .run = stop_rest };

@@ -30,4 +30,16 @@ const struct spawn_way *spawned_worker(struct host *host, char worker_id[BERTH_I
 /* Stops all of them, where the runtime can, so that a real one has no rest of the check. */
 void spawned_stop_all(struct host *host);
 
+/* ---- For the runner, whose checks may end before they have stopped theirs ---- */
+
+/* Makes the memory of what is spawned one that the processes of checks share with this one; 0 or
+ * a negative errno. Once. */
+int spawned_share(void);
+
+/* Whether one is left of the last check. */
+bool spawned_is_any(void);
+
+/* Stops what is left, where the runtime can. */
+extern const struct check spawned_rest;
+
 #endif
