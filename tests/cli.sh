@@ -146,6 +146,10 @@ spawn $embedded --request {}}
 spawn $embedded --request {},"op":"list_workers"
 spawn $embedded --request=
 runtimes --adapters=
+watch --interval 0
+watch --interval 86401
+--json conformance plugin.so
+--json new-adapter harbour
 runtimes --adapters ,
 runtimes --adapters embedded,
 runtimes --adapters embedded,,local-pod
