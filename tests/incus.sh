@@ -463,8 +463,12 @@ if grep -q lws_service "$BERTH_ADAPTER_DIR/incus.so"; then
 else
 	echo "ok - who goes on asking listens to the cluster # SKIP this berth is built without libwebsockets"
 fi
+# Another program does not know when this one has told what. How far it goes back is bounded, so this is new.
+spawn recent coder
+other=$(worker_id)
+await events "\"worker_created\",\"occurred_at\":[^,]*,\"worker_id\":\"$other\""
+check $? "one more is told of"
 program_end
-# Another program does not know when this one has told what.
 program_begin
 : >"$scratch/events"
 events "\"worker_created\",\"occurred_at\":[^,]*,\"worker_id\":\"$other\""
