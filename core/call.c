@@ -75,24 +75,32 @@ static int refuse(struct call *call, const char *format, ...)
 	return 0;
 }
 
-/* Whether the operation may push this, and has first pushed the answer it belongs to. */
-static bool expected(struct call *call, enum push push, const void *pushed, const char *what)
+/* What the operation may push now: its answer comes before what belongs to it. */
+static unsigned may_push(const struct call *call)
 {
 	unsigned pushes = operations[call->operation].pushes;
 
-	if (!pushed) {
+	return pushes & PUSH_ANSWER && !call->answered ? PUSH_ANSWER : pushes;
+}
+
+__attribute__((noinline))
+static void refuse_push(struct call *call, enum push push, const void *pushed, const char *what)
+{
+	if (!pushed)
 		refuse(call, "%s that is NULL", what);
-		return false;
-	}
-	if (!(pushes & push)) {
+	else if (!(operations[call->operation].pushes & push))
 		refuse(call, "%s does not belong here", what);
-		return false;
-	}
-	if (push != PUSH_ANSWER && pushes & PUSH_ANSWER && !call->answered) {
+	else
 		refuse(call, "%s comes before the answer that it belongs to", what);
-		return false;
-	}
-	return true;
+}
+
+/* Whether the operation may push this, and has first pushed the answer it belongs to. */
+static inline bool expected(struct call *call, enum push push, const void *pushed, const char *what)
+{
+	if (pushed && call->may_push & push)
+		return true;
+	refuse_push(call, push, pushed, what);
+	return false;
 }
 
 /* How many items the adapter was asked for. */
@@ -119,17 +127,27 @@ static int is_full(const struct call *call)
 	return call->n_pushed >= call->n_asked || (call->passed_after && call->n_items >= call->wanted);
 }
 
+/* Writes an item that is out of the ordinary; false where it was refused. */
+__attribute__((noinline))
+static bool write_each(struct call *call, const struct shape *shape, const void *item, const char *what)
+{
+	struct error why;
+
+	if (wire_write_each(call->out, shape, item, &why))
+		return true;
+	refuse(call, "%s: %s", what, why.text);
+	return false;
+}
+
 /* Writes an item behind those that are there; false where it was refused. */
-static bool keep_item(struct call *call, const struct shape *shape, const void *item, const char *what)
+static inline __attribute__((always_inline)) bool keep_item(struct call *call, const struct shape *shape, const void *item, const char *what)
 {
 	size_t mark = call->out->len;
-	struct error why;
 
 	if (call->n_items > 0)
 		buffer_append_char(call->out, ',');
-	if (!wire_write(call->out, shape, item, &why)) {
+	if (!wire_put(call->out, shape, item) && !write_each(call, shape, item, what)) {
 		buffer_cut(call->out, mark);
-		refuse(call, "%s: %s", what, why.text);
 		return false;
 	}
 	call->n_pushed++;
@@ -326,6 +344,7 @@ static int sink_answer(struct berth_call *base, const struct berth_answer *pushe
 		return refuse(call, "answer: next_cursor is missing or no cursor");
 	call->answer = answer;
 	call->answered = true;
+	call->may_push = may_push(call);
 	if (call->on_answer)
 		call->on_answer(call);
 	call->answer.next_cursor = (struct berth_text){ NULL, 0 };
@@ -559,6 +578,7 @@ enum call_result call_run(struct call *call, struct error *failure)
 	call->base.services = &instance->services.base;
 	call->base.sink = &sink;
 	call->n_asked = asked(call);
+	call->may_push = may_push(call);
 	if (!enter(call))
 		return CALL_FAILED;
 	call->returned = invoke(call);

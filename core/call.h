@@ -64,6 +64,7 @@ struct call {
 
 	/* The outcome: */
 	int returned; /* by the operation */
+	unsigned may_push; /* what the adapter may push now */
 	uint64_t n_asked; /* items that the adapter was asked for */
 	uint64_t n_pushed, n_items;
 	bool passed_after; /* the worker after_id has come */

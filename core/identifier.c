@@ -33,22 +33,9 @@ static bool is_digit(uint32_t c)
 	return c >= '0' && c <= '9';
 }
 
-BLOCK_INLINE block_bytes not_letter(block_bytes bytes)
-{
-	block_bytes small = bytes | 0x20;
-
-	return (small < 'a') | (small > 'z');
-}
-
-BLOCK_INLINE block_bytes not_identifier(block_bytes bytes)
-{
-	/* : follows 9. */
-	return not_letter(bytes) & ((bytes < '0') | (bytes > ':')) & (bytes != '-') & (bytes != '_');
-}
-
 BLOCK_INLINE block_bytes not_body(block_bytes bytes)
 {
-	return not_letter(bytes) & ((bytes < '0') | (bytes > '9')) & (bytes != '-') & (bytes != '_');
+	return block_not_letter(bytes) & ((bytes < '0') | (bytes > '9')) & (bytes != '-') & (bytes != '_');
 }
 
 /* What a display hint keeps of ASCII. */
@@ -59,7 +46,7 @@ BLOCK_INLINE block_bytes not_hint(block_bytes bytes)
 
 bool identifier_valid(struct berth_text id)
 {
-	return id.len > 0 && id.len <= BERTH_ID_MAX && block_all(id.ptr, id.len, not_identifier);
+	return id.len > 0 && id.len <= BERTH_ID_MAX && block_all(id.ptr, id.len, block_not_identifier);
 }
 
 bool identifier_write(struct buffer *out, struct berth_text id)
@@ -68,7 +55,7 @@ bool identifier_write(struct buffer *out, struct berth_text id)
 
 	if (!q)
 		return identifier_valid(id);
-	if (block_copy(q + 1, id.ptr, id.len, not_identifier) < id.len)
+	if (block_copy(q + 1, id.ptr, id.len, block_not_identifier) < id.len)
 		return false;
 	q[0] = q[id.len + 1] = '"';
 	out->len += id.len + 2;

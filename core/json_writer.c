@@ -97,33 +97,17 @@ bool json_write_string(struct buffer *out, struct berth_text text)
 	return false;
 }
 
-/* By branches, which are foreseen: what follows then need not wait until the digits are there. */
-static size_t count_digits(uint64_t value)
+const char json_pairs[] =
+	"00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051"
+	"525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+
+size_t json_put_large(char *to, uint64_t value)
 {
-	size_t n = 1;
+	size_t n = json_put_u64(to, value / 10000);
 
-	for (; value >= 10000; value /= 10000)
-		n += 4;
-	if (value >= 1000)
-		return n + 3;
-	if (value >= 100)
-		return n + 2;
-	return value >= 10 ? n + 1 : n;
-}
-
-size_t json_put_u64(char *to, uint64_t value)
-{
-	static const char pairs[] =
-		"00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051"
-		"525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
-	const size_t n = count_digits(value);
-	char *p = to + n;
-
-	for (; value >= 10; value /= 100)
-		memcpy(p -= 2, pairs + 2 * (value % 100), 2);
-	if (p > to)
-		*to = (char)('0' + value);
-	return n;
+	json_put_pair(to + n, value / 100 % 100);
+	json_put_pair(to + n + 2, value % 100);
+	return n + 4;
 }
 
 void json_write_u64(struct buffer *out, uint64_t value)

@@ -51,6 +51,12 @@ void wire_copy_in(void *to, size_t to_size, const void *from, size_t from_size);
  * where a member breaks a limit or lacks what is required. */
 bool wire_write(struct buffer *out, const struct shape *shape, const void *object, struct error *why);
 
+/* The same, but false also where it would take more than copying. */
+bool wire_put(struct buffer *out, const struct shape *shape, const void *object);
+
+/* The same, field by field: what it does with those that are out of the ordinary, and what it is held against. */
+bool wire_write_each(struct buffer *out, const struct shape *shape, const void *object, struct error *why);
+
 /* Makes the texts and arrays of an object, which must have passed wire_write, live
  * in one new block of memory, to be freed by the caller. -ENOMEM, object untouched. */
 int wire_keep(const struct shape *shape, void *object, void **blockp);

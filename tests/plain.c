@@ -18,6 +18,7 @@
 
 #include "core/identifier.h"
 #include "core/json_writer.h"
+#include "core/wire.h"
 #include "inline/block.h"
 #include "inline/json_reader.h"
 #include "inline/utf8.h"
@@ -352,6 +353,160 @@ static void hints_are_made_as_point_by_point(void **state)
 	check_all(check_hint);
 }
 
+/* ---- Objects ---- */
+
+static uint64_t any_number(void)
+{
+	static uint64_t random = 88172645463325252;
+
+	random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+	return random >> 11;
+}
+
+/* What any_text has given, in memory of its own. */
+struct texts {
+	char *all[128];
+	size_t n;
+};
+
+/* Mostly plain; now and then one that is missing, that is long, or that has something in it. */
+static struct berth_text any_text(struct texts *texts, size_t max)
+{
+	struct berth_text text = { NULL, 0 };
+	char *copy;
+
+	if (any_number() % 100 == 0)
+		return text;
+	text.len = any_number() % (any_number() % 20 == 0 ? 2 * max + 2 : max + 1);
+	copy = malloc(text.len > 0 ? text.len : 1);
+	assert_non_null(copy);
+	for (size_t i = 0; i < text.len; i++)
+		copy[i] = (char)('a' + any_number() % 26);
+	if (text.len > 0 && any_number() % 40 == 0)
+		copy[any_number() % text.len] = (char)any_number();
+	texts->all[texts->n++] = copy;
+	text.ptr = copy;
+	return text;
+}
+
+static struct berth_text any_role(struct texts *texts)
+{
+	static const struct berth_text roles[] = { BERTH_TEXT("user"), BERTH_TEXT("system"), BERTH_TEXT("worker") };
+
+	return any_number() % 20 == 0 ? any_text(texts, 6) : roles[any_number() % 3];
+}
+
+/* Of the version of the boundary that is here, or of one that has more or less. */
+struct any_diagnostics {
+	size_t size; /* of each */
+	union {
+		struct berth_diagnostic align;
+		char room[(BERTH_DIAGNOSTICS_MAX + 2) * (sizeof(struct berth_diagnostic) + 8)];
+	} list;
+	size_t n;
+};
+
+static void fill_diagnostics(struct any_diagnostics *diagnostics, struct texts *texts)
+{
+	diagnostics->n = any_number() % 4 > 0 ? any_number() % 3 : any_number() % (BERTH_DIAGNOSTICS_MAX + 2);
+	diagnostics->size = sizeof(struct berth_diagnostic);
+	if (any_number() % 10 == 0)
+		diagnostics->size = diagnostics->size - 8 + any_number() % 3 * 8;
+	for (size_t i = 0; i < diagnostics->n; i++) {
+		const struct berth_diagnostic one = {
+			diagnostics->size, any_text(texts, 40), any_text(texts, 200), any_number() % 5,
+		};
+
+		memcpy(diagnostics->list.room + i * diagnostics->size, &one,
+		       diagnostics->size < sizeof one ? diagnostics->size : sizeof one);
+	}
+}
+
+static void check_object(const struct shape *shape, const void *object)
+{
+	struct buffer expected = { 0 }, found = { 0 };
+	struct error expected_why = { "" }, why = { "" };
+	bool fits = wire_write_each(&expected, shape, object, &expected_why);
+
+	buffer_append_string(&found, "before");
+	assert_int_equal(wire_write(&found, shape, object, &why), fits);
+	assert_string_equal(why.text, expected_why.text);
+	assert_int_equal(found.len, expected.len + 6);
+	if (fits)
+		assert_memory_equal(found.data + 6, expected.data, expected.len);
+	buffer_fini(&expected);
+	buffer_fini(&found);
+}
+
+static void check_worker(struct texts *texts)
+{
+	struct any_diagnostics diagnostics;
+	struct berth_worker worker = { .size = sizeof worker };
+	struct berth_text *const members[] = {
+		&worker.worker_id, &worker.runtime_id, &worker.host_id, &worker.label, &worker.role, &worker.profile,
+		&worker.workspace_visibility, &worker.workspace_identity, &worker.state, &worker.status,
+		&worker.implementation_kind, &worker.implementation_hint,
+	};
+
+	for (size_t i = 0; i < sizeof members / sizeof *members; i++)
+		*members[i] = any_text(texts, 70);
+	worker.last_seen_at_ns = any_number() % 10 == 0 ? any_number() : 0;
+	worker.can = any_number();
+	fill_diagnostics(&diagnostics, texts);
+	worker.diagnostics = any_number() % 50 == 0 ? NULL : (const struct berth_diagnostic *)(const void *)diagnostics.list.room;
+	worker.n_diagnostics = diagnostics.n;
+	check_object(&wire_worker_shape, &worker);
+}
+
+static void check_runtime(struct texts *texts)
+{
+	struct berth_text ids[20];
+	struct wire_runtime runtime = { .base.size = sizeof runtime.base, .max_workers = any_number() >> any_number() % 64 };
+	struct berth_text *const members[] = {
+		&runtime.base.runtime_id, &runtime.base.label, &runtime.base.kind, &runtime.base.status,
+		&runtime.base.source_kind, &runtime.base.source_status, &runtime.base.source_note,
+		&runtime.base.local_pod_inspection, &runtime.base.workspace_scope, &runtime.base.os, &runtime.base.arch,
+	};
+
+	for (size_t i = 0; i < sizeof members / sizeof *members; i++)
+		*members[i] = any_text(texts, 70);
+	runtime.base.can = any_number();
+	runtime.base.n_host_ids = any_number() % 4 > 0 ? any_number() % 3 : any_number() % 20;
+	runtime.base.host_ids = any_number() % 50 == 0 ? NULL : ids;
+	for (size_t i = 0; i < runtime.base.n_host_ids; i++)
+		ids[i] = any_text(texts, 60);
+	check_object(&wire_runtime_shape, &runtime);
+}
+
+static void check_item(struct texts *texts)
+{
+	const struct berth_transcript_item item = {
+		.size = sizeof item,
+		.sequence = any_number() % 20 == 0 ? 0 : any_number() >> any_number() % 64,
+		.event_id = any_number() % 20 == 0 ? 0 : any_number() >> any_number() % 64,
+		.role = any_role(texts),
+		.content = any_text(texts, 400),
+	};
+	const struct berth_evidence evidence = { sizeof evidence, any_text(texts, 70), any_text(texts, 70) };
+
+	check_object(&wire_transcript_item_shape, &item);
+	check_object(&wire_evidence_shape, &evidence);
+}
+
+static void objects_are_written_as_field_by_field(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_RANDOM; i++) {
+		struct texts texts = { .n = 0 };
+
+		check_worker(&texts);
+		check_runtime(&texts);
+		check_item(&texts);
+		while (texts.n > 0)
+			free(texts.all[--texts.n]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -362,6 +517,7 @@ int main(void)
 		cmocka_unit_test(identifiers_are_judged_as_byte_by_byte),
 		cmocka_unit_test(identifiers_are_generated_as_the_contract_words_it),
 		cmocka_unit_test(hints_are_made_as_point_by_point),
+		cmocka_unit_test(objects_are_written_as_field_by_field),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,9 +18,10 @@ enum { BLOCK_SIZE = 16 };
 
 /* Signed, so that a byte that is not ASCII is below all that are. */
 typedef signed char block_bytes __attribute__((vector_size(16)));
+typedef unsigned char block_unsigned __attribute__((vector_size(16)));
 typedef uint64_t block_halves __attribute__((vector_size(16)));
 
-/* Judges a block: -1 for each byte that fails, 0 for each that passes. */
+/* Judges a block: below 0 for each byte that fails, else for each that passes. */
 typedef block_bytes block_judge(block_bytes bytes);
 
 #define BLOCK_INLINE static inline __attribute__((always_inline))
@@ -82,16 +83,18 @@ BLOCK_INLINE size_t block_first(block_bytes failed)
 	return (size_t)__builtin_ctz(block_bits(failed));
 }
 #else
+#define BLOCK_SIGNS UINT64_C(0x8080808080808080)
+
 BLOCK_INLINE bool block_any(block_bytes failed)
 {
 	block_halves halves = (block_halves)failed;
 
-	return (halves[0] | halves[1]) != 0;
+	return ((halves[0] | halves[1]) & BLOCK_SIGNS) != 0;
 }
 
 BLOCK_INLINE size_t block_first(block_bytes failed)
 {
-	block_halves halves = (block_halves)failed;
+	block_halves halves = (block_halves)failed & BLOCK_SIGNS;
 	size_t half = halves[0] == 0;
 	uint64_t word = halves[half];
 
@@ -190,10 +193,58 @@ BLOCK_INLINE size_t block_copy(char *to, const char *from, size_t len, block_jud
 	return len;
 }
 
+/* Copies a text to where there is room for all of it, and returns for which bytes of a block one of its own fails. */
+BLOCK_INLINE block_bytes block_gather(char *to, const char *from, size_t len, block_judge *judge)
+{
+	block_bytes bytes, failed;
+
+	if (len < BLOCK_SIZE) {
+		if (len == 0)
+			return (block_bytes){ 0 };
+		block_copy_short(to, from, len);
+		return judge(block_load_short(from, len));
+	}
+	/* The last block may begin in the one before it. */
+	bytes = block_load(from + len - BLOCK_SIZE);
+	block_store(to + len - BLOCK_SIZE, bytes);
+	failed = judge(bytes);
+	for (; len > 4 * BLOCK_SIZE; len -= 4 * BLOCK_SIZE, from += 4 * BLOCK_SIZE, to += 4 * BLOCK_SIZE) {
+		block_bytes a = block_load(from), b = block_load(from + BLOCK_SIZE);
+		block_bytes c = block_load(from + 2 * BLOCK_SIZE), d = block_load(from + 3 * BLOCK_SIZE);
+
+		block_store(to, a);
+		block_store(to + BLOCK_SIZE, b);
+		block_store(to + 2 * BLOCK_SIZE, c);
+		block_store(to + 3 * BLOCK_SIZE, d);
+		failed |= judge(a) | judge(b) | judge(c) | judge(d);
+	}
+	for (; len > BLOCK_SIZE; len -= BLOCK_SIZE, from += BLOCK_SIZE, to += BLOCK_SIZE) {
+		bytes = block_load(from);
+		block_store(to, bytes);
+		failed |= judge(bytes);
+	}
+	return failed;
+}
+
 /* What is plain in JSON: ASCII that is no control character, quote or backslash. */
 BLOCK_INLINE block_bytes block_not_plain(block_bytes bytes)
 {
-	return (bytes < ' ') | (bytes == '"') | (bytes == '\\');
+	/* What is below the space is below 0 behind a subtraction, and what is not ASCII was so before. */
+	return (block_bytes)((block_unsigned)bytes - ' ') | bytes | (bytes == '"') | (bytes == '\\');
+}
+
+BLOCK_INLINE block_bytes block_not_letter(block_bytes bytes)
+{
+	block_bytes small = bytes | 0x20;
+
+	return (small < 'a') | (small > 'z');
+}
+
+/* What identifiers are made of. */
+BLOCK_INLINE block_bytes block_not_identifier(block_bytes bytes)
+{
+	/* : follows 9. */
+	return block_not_letter(bytes) & ((bytes < '0') | (bytes > ':')) & (bytes != '-') & (bytes != '_');
 }
 
 #endif
