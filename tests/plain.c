@@ -18,6 +18,8 @@
 
 #include "core/identifier.h"
 #include "core/json_writer.h"
+#include "core/request.h"
+#include "core/text.h"
 #include "core/wire.h"
 #include "inline/block.h"
 #include "inline/json_reader.h"
@@ -453,7 +455,7 @@ static void check_worker(struct texts *texts)
 	worker.last_seen_at_ns = any_number() % 10 == 0 ? any_number() : 0;
 	worker.can = any_number();
 	fill_diagnostics(&diagnostics, texts);
-	worker.diagnostics = any_number() % 50 == 0 ? NULL : (const struct berth_diagnostic *)(const void *)diagnostics.list.room;
+	worker.diagnostics = any_number() % 50 == 0 ? NULL : &diagnostics.list.align;
 	worker.n_diagnostics = diagnostics.n;
 	check_object(&wire_worker_shape, &worker);
 }
@@ -507,6 +509,119 @@ static void objects_are_written_as_field_by_field(void **state)
 	}
 }
 
+/* ---- Requests ---- */
+
+static void same_text(struct berth_text a, struct berth_text b)
+{
+	assert_int_equal(a.ptr == NULL, b.ptr == NULL);
+	assert_true(text_equal(a, b));
+}
+
+static void check_blocks(enum request_op op, const union request_block *a, const union request_block *b)
+{
+	switch (op) {
+	case REQUEST_SPAWN_WORKER:
+		assert_int_equal(a->spawn.intent, b->spawn.intent);
+		same_text(a->spawn.ticket_id, b->spawn.ticket_id);
+		assert_int_equal(a->spawn.role, b->spawn.role);
+		same_text(a->spawn.requested_worker_name, b->spawn.requested_worker_name);
+		assert_int_equal(a->spawn.acceptance, b->spawn.acceptance);
+		assert_int_equal(a->spawn.expected_segments, b->spawn.expected_segments);
+		same_text(a->spawn.request_id, b->spawn.request_id);
+		break;
+	case REQUEST_STOP_WORKER:
+		same_text(a->stop.worker_id, b->stop.worker_id);
+		assert_int_equal(a->stop.mode, b->stop.mode);
+		break;
+	case REQUEST_SEND_INPUT:
+		assert_int_equal(a->input.kind, b->input.kind);
+		same_text(a->input.content, b->input.content);
+		break;
+	default:
+		break;
+	}
+}
+
+/* A tabulator in front means nothing, but makes a line one that is read member by member. */
+static void check_line(struct berth_text line)
+{
+	struct buffer scratch = { 0 }, plain_scratch = { 0 };
+	struct request request, plain;
+	struct error error = { "" }, plain_error = { "" };
+	char *tabbed = malloc(line.len + 1);
+	int rc;
+
+	assert_non_null(tabbed);
+	*tabbed = '\t';
+	if (line.len > 0)
+		memcpy(tabbed + 1, line.ptr, line.len);
+	rc = request_parse(line, 7, &scratch, &request, &error);
+	assert_int_equal(request_parse((struct berth_text){ tabbed, line.len + 1 }, 7, &plain_scratch, &plain,
+				       &plain_error), rc);
+	/* The place of what is no JSON is one further on. */
+	if (strncmp(error.text, "line: byte", 10) != 0 || strncmp(plain_error.text, "line: byte", 10) != 0)
+		assert_string_equal(error.text, plain_error.text);
+	same_text(request.id, plain.id);
+	assert_int_equal(request.id_is_number, plain.id_is_number);
+	if (rc == 0) {
+		assert_int_equal(request.op, plain.op);
+		assert_int_equal(request.limit, plain.limit);
+		assert_int_equal(request.start, plain.start);
+		same_text(request.runtime_id, plain.runtime_id);
+		same_text(request.worker_id, plain.worker_id);
+		same_text(request.host_id, plain.host_id);
+		same_text(request.cursor, plain.cursor);
+		same_text(request.after, plain.after);
+		check_blocks(request.op, &request.block, &plain.block);
+	}
+	free(tabbed);
+	buffer_fini(&scratch);
+	buffer_fini(&plain_scratch);
+}
+
+static void requests_are_read_as_member_by_member(void **state)
+{
+	static const char *const lines[] = {
+		"", "{", "{}", "{\"op\":", "{\"op\":\"hello\",\"protocol\":1}",
+		"{\"op\":\"list_workers\",\"limit\":0}", "{\"op\":\"list_workers\",\"limit\":18446744073709551616}",
+		"{\"op\": \"list_workers\", \"limit\": 12, \"after\": \"a/b\", \"id\": \"a\\nb\"}",
+		"{\"op\":\"list_workers_for_host\",\"host_id\":\"host\",\"limit\":01}",
+		"{\"id\":12,\"op\":\"worker\",\"runtime_id\":\"runtime\",\"worker_id\":\"worker\"}",
+		"{\"op\":\"spawn_worker\",\"runtime_id\":\"runtime\",\"request\":{\"intent\":{\"kind\":\"ticket_role\","
+		"\"ticket_id\":\"T-1\",\"role\":\"coder\"},\"requested_worker_name\":null,\"acceptance\":{\"kind\":"
+		"\"run_accepted\",\"expected_segments\":3},\"request_id\":\"12\"}}",
+		"{\"op\":\"stop_worker\",\"runtime_id\":\"r\",\"request\":{\"worker_id\":\"w\",\"mode\":\"force\"}}",
+		"{\"op\":\"send_input\",\"runtime_id\":\"r\",\"worker_id\":\"w\",\"request\":{\"content\":\"The fox\"}} ",
+		"{\"op\":\"transcript\",\"runtime_id\":\"r\",\"worker_id\":\"w\",\"start\":5000,\"limit\":100}",
+		"{\"op\":\"read_events\",\"runtime_id\":\"r\",\"cursor\":null}",
+		"{\"op\":\"list_workers\",\"limit\":1,\"limit\":2}", "{\"op\":\"list_workers\",\"limits\":1}",
+		"{\"op\":\"worker\",\"runtime_id\":{},\"worker_id\":\"w\"}", "{\"op\":\"list_runtimes\"}{", "{\"op\":[]}",
+	};
+	static const char odd[] = "{}[]\":,\\ \t0019.eE-+nul_a\xc3";
+
+	(void)state;
+	for (size_t i = 0; i < N_RANDOM; i++) {
+		char line[512];
+		size_t len = (size_t)snprintf(line, sizeof line, "%s", lines[i % (sizeof lines / sizeof *lines)]);
+		/* First as it is, then with some bytes changed, taken out, or put in. */
+		size_t times = i < sizeof lines / sizeof *lines || len == 0 ? 0 : 1 + any_number() % 3;
+
+		for (; times > 0; times--) {
+			size_t at = any_number() % len, kind = any_number() % 3;
+
+			if (kind == 1)
+				memmove(line + at, line + at + 1, --len - at);
+			if (kind == 2)
+				memmove(line + at + 1, line + at, len++ - at);
+			if (kind != 1)
+				line[at] = odd[any_number() % sizeof odd];
+			if (len == 0)
+				break;
+		}
+		check_copy(check_line, line, len);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -518,6 +633,7 @@ int main(void)
 		cmocka_unit_test(identifiers_are_generated_as_the_contract_words_it),
 		cmocka_unit_test(hints_are_made_as_point_by_point),
 		cmocka_unit_test(objects_are_written_as_field_by_field),
+		cmocka_unit_test(requests_are_read_as_member_by_member),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
