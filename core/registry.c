@@ -84,20 +84,20 @@ void registry_fini(struct registry *registry)
 /* ---- Writing ---- */
 
 /* ,"key":"text" with the punctuation given in lead. */
-static void write_member(struct buffer *out, const char *lead, struct berth_text text)
+static inline __attribute__((always_inline)) void write_member(struct buffer *out, const char *lead, struct berth_text text)
 {
 	buffer_append_string(out, lead);
 	json_write_string(out, text);
 }
 
-static void write_number(struct buffer *out, const char *lead, uint64_t value)
+static inline __attribute__((always_inline)) void write_number(struct buffer *out, const char *lead, uint64_t value)
 {
 	buffer_append_string(out, lead);
 	json_write_u64(out, value);
 }
 
 /* Ends an object with its diagnostics, and frees those. */
-static void close_with_diagnostics(struct buffer *out, const char *lead, struct diagnostics *diagnostics)
+static inline __attribute__((always_inline)) void close_with_diagnostics(struct buffer *out, const char *lead, struct diagnostics *diagnostics)
 {
 	buffer_append_string(out, lead);
 	diagnostics_write(out, diagnostics);
