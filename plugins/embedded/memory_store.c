@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A store that is gone with the process. A worker's number is its place in an array, so
- * that every look-up is one step; what is dropped leaves a hole there. Items are blocks
- * of their own behind a growing array of pointers: appending never touches those that
- * are there. Events stand in an array in the order of their ids, holes included, which
+ * that every look-up is one step; what is dropped leaves a hole there. Items stand one
+ * behind the other in runs of memory, behind a growing array of pointers: appending never
+ * touches those that are there, and since the first ones are dropped first, a run is free
+ * once its last item is dropped. Events stand in an array in the order of their ids, holes included, which
  * closes up when it is more holes than events.
  */
 #include "config.h"
@@ -12,21 +13,41 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "store.h"
 
+enum {
+	ALIGNMENT = 16,        /* of contents, which are copied in blocks of so many bytes */
+	RUN_MIN = 256,
+	RUN_MAX = 256 << 10,
+	POPULATE_SIZE = 64 << 10, /* the least that the kernel is asked for at once instead of page by page */
+};
+
 struct item {
 	uint64_t event_id;
-	size_t len;
-	bool is_system;
+	uint64_t len : 63, is_system : 1;
 	char content[];
 };
+
+/* Items one behind the other. */
+struct run {
+	struct run *next; /* the next younger one */
+	size_t size, used;
+	size_t n_items; /* that are not dropped */
+	char room[];
+};
+
+_Static_assert(sizeof(struct item) % ALIGNMENT == 0 && sizeof(struct run) % ALIGNMENT == 0, "contents are aligned");
 
 struct worker {
 	struct catalogue_worker row; /* number 0: it is dropped */
 	struct item **items;         /* n_items of them, of which the first n_gone are dropped */
 	size_t n_items, n_gone, size;
+	struct run *oldest, *newest;
+	size_t runs_size;
 };
 
 struct event {
@@ -43,14 +64,31 @@ struct memory_store {
 	size_t n_passed; /* so many events at the front are of no item that is kept */
 };
 
+/* Page by page, a fault for each costs a third of what an input does. */
+static void populate(char *memory, size_t size)
+{
+#ifdef MADV_POPULATE_WRITE
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), skip = -(uintptr_t)memory % page;
+
+	/* Where it cannot be done, the pages come one by one. */
+	if (size >= POPULATE_SIZE && size > skip + page)
+		madvise(memory + skip, (size - skip) / page * page, MADV_POPULATE_WRITE);
+#else
+	(void)memory, (void)size;
+#endif
+}
+
 /* Makes room for one more element of an array that doubles. NULL: no memory, and
  * the array is as it was. */
 static void *make_room(void *array, size_t n, size_t *sizep, size_t element)
 {
-	size_t size = *sizep ? *sizep * 2 : 8;
+	size_t size = *sizep ? *sizep * 2 : 8, begin = n * element;
 
-	if (n < *sizep)
+	if (n < *sizep) {
+		if (begin % POPULATE_SIZE < element && *sizep * element - begin > POPULATE_SIZE)
+			populate((char *)array + begin, POPULATE_SIZE);
 		return array;
+	}
 	array = reallocarray(array, size, element);
 	if (array)
 		*sizep = size;
@@ -168,18 +206,82 @@ static int memory_oldest_rest(struct store *base, struct catalogue_worker *row)
 
 /* ---- Changing ---- */
 
-static struct item *copy_item(const struct catalogue_item *row)
+static void free_oldest_run(struct worker *worker)
 {
-	struct item *item = malloc(sizeof *item + row->content.len);
+	struct run *run = worker->oldest;
 
-	if (!item)
+	worker->oldest = run->next;
+	if (!worker->oldest)
+		worker->newest = NULL;
+	worker->runs_size -= run->size;
+	free(run);
+}
+
+/* As long as all that the worker has, within bounds, so that neither many items nor few waste much. */
+static struct run *add_run(struct worker *worker, size_t n)
+{
+	size_t size = worker->runs_size < RUN_MAX ? worker->runs_size : RUN_MAX;
+	struct run *run;
+
+	if (size < RUN_MIN)
+		size = RUN_MIN;
+	if (size < n)
+		size = n;
+	run = malloc(sizeof *run + size);
+	if (!run)
 		return NULL;
+	populate((char *)run, sizeof *run + size);
+	*run = (struct run){ .size = size };
+	/* One that has nothing left is too short, and the only one. */
+	if (worker->newest && worker->newest->n_items == 0)
+		free_oldest_run(worker);
+	if (worker->newest)
+		worker->newest->next = run;
+	else
+		worker->oldest = run;
+	worker->newest = run;
+	worker->runs_size += size;
+	return run;
+}
+
+static struct item *copy_item(struct worker *worker, const struct catalogue_item *row)
+{
+	size_t size = (sizeof(struct item) + row->content.len + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+	struct run *run = worker->newest;
+	struct item *item;
+
+	if (!run || run->size - run->used < size)
+		run = add_run(worker, size);
+	if (!run)
+		return NULL;
+	item = (struct item *)(void *)(run->room + run->used);
+	run->used += size;
+	run->n_items++;
 	item->event_id = row->event_id;
 	item->is_system = row->is_system;
-	item->len = row->content.len;
-	if (item->len > 0)
-		memcpy(item->content, row->content.ptr, item->len);
+	item->len = row->content.len & (UINT64_MAX >> 1);
+	if (row->content.len > 0)
+		memcpy(item->content, row->content.ptr, row->content.len);
 	return item;
+}
+
+/* The oldest item has gone. */
+static void drop_from_run(struct worker *worker)
+{
+	struct run *run = worker->oldest;
+
+	if (--run->n_items > 0)
+		return;
+	if (run == worker->newest)
+		run->used = 0;
+	else
+		free_oldest_run(worker);
+}
+
+static void free_runs(struct worker *worker)
+{
+	while (worker->oldest)
+		free_oldest_run(worker);
 }
 
 /* Room for one more of each, so that nothing can fail halfway. */
@@ -214,12 +316,14 @@ static int memory_apply(struct store *base, const struct catalogue_worker *row, 
 	struct item *copy = NULL;
 	struct worker *worker;
 
-	if (make_rooms(store, row, item) < 0 || (item && !(copy = copy_item(item))))
+	if (make_rooms(store, row, item) < 0)
+		return -ENOMEM;
+	worker = row ? find(store, row->number) : NULL;
+	if (worker && item && !(copy = copy_item(worker, item)))
 		return -ENOMEM;
 	store->events[store->n_events++] = (struct event){ .row = *event };
 	if (!row)
 		return 0;
-	worker = find(store, row->number);
 	if (!worker) {
 		worker = &store->workers[store->n_workers++];
 		*worker = (struct worker){ .items = NULL };
@@ -265,7 +369,7 @@ static int memory_drop_items(struct store *base, const struct catalogue_worker *
 		struct item *item = worker->items[worker->n_gone++];
 
 		drop_event(store, item->event_id);
-		free(item);
+		drop_from_run(worker);
 	}
 	if (worker->n_gone > worker->n_items / 2) {
 		worker->n_items -= worker->n_gone;
@@ -287,6 +391,7 @@ static int memory_drop_worker(struct store *base, uint64_t number)
 	for (size_t i = 0; i < store->n_events; i++)
 		if (!store->events[i].dropped && store->events[i].row.worker == number)
 			drop_event(store, store->events[i].row.id);
+	free_runs(worker);
 	free(worker->items);
 	*worker = (struct worker){ .items = NULL };
 	close_up(store);
@@ -300,8 +405,7 @@ static void memory_close(struct store *base)
 	struct memory_store *store = (struct memory_store *)base;
 
 	for (size_t i = 0; i < store->n_workers; i++) {
-		for (size_t j = store->workers[i].n_gone; j < store->workers[i].n_items; j++)
-			free(store->workers[i].items[j]);
+		free_runs(&store->workers[i]);
 		free(store->workers[i].items);
 	}
 	free(store->workers);
