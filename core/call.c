@@ -370,18 +370,30 @@ static int sink_evidence(struct berth_call *base, const struct berth_evidence *p
 	return 0;
 }
 
+static int push_transcript_item(struct call *call, const struct berth_transcript_item *item)
+{
+	if (is_full(call))
+		return 1;
+	keep_item(call, &wire_transcript_item_shape, item, "transcript item");
+	return is_full(call);
+}
+
+__attribute__((noinline))
+static int push_older_transcript_item(struct call *call, const struct berth_transcript_item *pushed)
+{
+	struct berth_transcript_item copy;
+
+	WIRE_COPY_IN(&copy, pushed);
+	return push_transcript_item(call, &copy);
+}
+
 static int sink_transcript_item(struct berth_call *base, const struct berth_transcript_item *pushed)
 {
 	struct call *call = (struct call *)base;
-	struct berth_transcript_item copy;
 
 	if (!expected(call, PUSH_TRANSCRIPT_ITEM, pushed, "a transcript item"))
 		return 0;
-	if (is_full(call))
-		return 1;
-	pushed = WIRE_VIEW(&copy, pushed);
-	keep_item(call, &wire_transcript_item_shape, pushed, "transcript item");
-	return is_full(call);
+	return pushed->size < sizeof *pushed ? push_older_transcript_item(call, pushed) : push_transcript_item(call, pushed);
 }
 
 static int sink_event(struct berth_call *base, const struct berth_event *pushed)

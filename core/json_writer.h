@@ -15,7 +15,7 @@ bool json_write_string(struct buffer *out, struct berth_text text);
 
 void json_write_u64(struct buffer *out, uint64_t value);
 
-/* Two digits of a number below 100. */
+/* The two digits of each number below 100, one number behind the other. */
 extern const char json_pairs[];
 
 static inline void json_put_pair(char *to, uint64_t value)
@@ -23,8 +23,8 @@ static inline void json_put_pair(char *to, uint64_t value)
 	memcpy(to, json_pairs + 2 * value, 2);
 }
 
-/* The same into JSON_U64_ROOM bytes, of which it returns how many it took. By branches, which are foreseen: what follows
- * then need not wait until the digits are there. */
+/* The same into JSON_U64_ROOM bytes, of which it returns how many it took. By branches, which are foreseen: what
+ * follows then need not wait until the digits are there. */
 enum { JSON_U64_ROOM = 20 };
 size_t json_put_large(char *to, uint64_t value);
 

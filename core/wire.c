@@ -461,9 +461,9 @@ bool wire_write_each(struct buffer *out, const struct shape *shape, const void *
 /* ---- Writing at once ---- */
 
 /*
- * Nearly every object has nothing but plain texts, numbers and bits. How long it can get is known before the first byte is
- * written, so there is one look for room; its texts are copied without a look at what they are, and what of
- * their bytes is not plain is gathered and looked at once, at the end. Of anything else, wire_write_each begins
+ * Nearly every object has nothing but plain texts, numbers and bits. How long it can get is known before the first
+ * byte is written, so there is one look for room; its texts are copied without a look at what they are, and what of
+ * their bytes is not plain is gathered and looked at once, at the end. With anything else, wire_write_each begins
  * anew. The compiler unrolls the loops over the fields of each shape, so that no table is read.
  */
 #ifdef __clang__
@@ -511,7 +511,8 @@ BLOCK_INLINE size_t measure_diagnostics(struct array array)
 
 	if (array.n == 0)
 		return 0;
-	if (array.n > BERTH_DIAGNOSTICS_MAX || check_diagnostics(array) || nth_diagnostic(array, 0)->size < sizeof(struct berth_diagnostic))
+	if (array.n > BERTH_DIAGNOSTICS_MAX || check_diagnostics(array) ||
+	    nth_diagnostic(array, 0)->size < sizeof(struct berth_diagnostic))
 		return TOO_MUCH;
 	for (size_t i = 0; i < array.n; i++)
 		room += measure_id(nth_diagnostic(array, i)->code) + DIAGNOSTIC_ROOM +
@@ -558,6 +559,14 @@ BLOCK_INLINE char *put_text(char *to, struct berth_text text, block_judge *judge
 {
 	*to = '"';
 	*failedp |= block_gather(to + 1, text.ptr, text.len, judge);
+	to[text.len + 1] = '"';
+	return to + text.len + 2;
+}
+
+BLOCK_INLINE char *put_content(char *to, struct berth_text text, block_bytes *failedp)
+{
+	*to = '"';
+	*failedp |= block_gather_plain(to + 1, text.ptr, text.len);
 	to[text.len + 1] = '"';
 	return to + text.len + 2;
 }
@@ -640,13 +649,13 @@ BLOCK_INLINE char *put_value(char *to, const struct field *field, const char *me
 	case FIELD_ROLE:
 		return put_role(to, text_at(member));
 	case FIELD_TEXT:
-	case FIELD_CONTENT:
 		return put_text(to, text_at(member), block_not_plain, failedp);
+	case FIELD_CONTENT:
+		return put_content(to, text_at(member), failedp);
 	case FIELD_IDS:
 		return put_ids(to, array_at(member), failedp);
 	case FIELD_DIAGNOSTICS:
 		return put_diagnostics(to, array_at(member), failedp);
-	case FIELD_LEAD:
 	default:
 		return to;
 	}

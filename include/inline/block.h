@@ -13,6 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#if defined __SSE2__ && !defined BLOCK_PORTABLE
+#include <emmintrin.h>
+#endif
 
 enum { BLOCK_SIZE = 16 };
 
@@ -21,7 +24,7 @@ typedef signed char block_bytes __attribute__((vector_size(16)));
 typedef unsigned char block_unsigned __attribute__((vector_size(16)));
 typedef uint64_t block_halves __attribute__((vector_size(16)));
 
-/* Judges a block: below 0 for each byte that fails, else for each that passes. */
+/* Judges a block: -1 for each byte that fails, 0 for each that passes. */
 typedef block_bytes block_judge(block_bytes bytes);
 
 #define BLOCK_INLINE static inline __attribute__((always_inline))
@@ -73,6 +76,12 @@ BLOCK_INLINE unsigned block_bits(block_bytes failed)
 	return (unsigned)__builtin_ia32_pmovmskb128((chars)failed);
 }
 
+/* The lower one at each place. */
+BLOCK_INLINE block_unsigned block_lower(block_unsigned a, block_unsigned b)
+{
+	return (block_unsigned)_mm_min_epu8((__m128i)a, (__m128i)b);
+}
+
 BLOCK_INLINE bool block_any(block_bytes failed)
 {
 	return block_bits(failed) != 0;
@@ -83,18 +92,23 @@ BLOCK_INLINE size_t block_first(block_bytes failed)
 	return (size_t)__builtin_ctz(block_bits(failed));
 }
 #else
-#define BLOCK_SIGNS UINT64_C(0x8080808080808080)
+BLOCK_INLINE block_unsigned block_lower(block_unsigned a, block_unsigned b)
+{
+	block_unsigned first = (block_unsigned)(a < b);
+
+	return (a & first) | (b & ~first);
+}
 
 BLOCK_INLINE bool block_any(block_bytes failed)
 {
 	block_halves halves = (block_halves)failed;
 
-	return ((halves[0] | halves[1]) & BLOCK_SIGNS) != 0;
+	return (halves[0] | halves[1]) != 0;
 }
 
 BLOCK_INLINE size_t block_first(block_bytes failed)
 {
-	block_halves halves = (block_halves)failed & BLOCK_SIGNS;
+	block_halves halves = (block_halves)failed;
 	size_t half = halves[0] == 0;
 	uint64_t word = halves[half];
 
@@ -208,16 +222,6 @@ BLOCK_INLINE block_bytes block_gather(char *to, const char *from, size_t len, bl
 	bytes = block_load(from + len - BLOCK_SIZE);
 	block_store(to + len - BLOCK_SIZE, bytes);
 	failed = judge(bytes);
-	for (; len > 4 * BLOCK_SIZE; len -= 4 * BLOCK_SIZE, from += 4 * BLOCK_SIZE, to += 4 * BLOCK_SIZE) {
-		block_bytes a = block_load(from), b = block_load(from + BLOCK_SIZE);
-		block_bytes c = block_load(from + 2 * BLOCK_SIZE), d = block_load(from + 3 * BLOCK_SIZE);
-
-		block_store(to, a);
-		block_store(to + BLOCK_SIZE, b);
-		block_store(to + 2 * BLOCK_SIZE, c);
-		block_store(to + 3 * BLOCK_SIZE, d);
-		failed |= judge(a) | judge(b) | judge(c) | judge(d);
-	}
 	for (; len > BLOCK_SIZE; len -= BLOCK_SIZE, from += BLOCK_SIZE, to += BLOCK_SIZE) {
 		bytes = block_load(from);
 		block_store(to, bytes);
@@ -229,8 +233,43 @@ BLOCK_INLINE block_bytes block_gather(char *to, const char *from, size_t len, bl
 /* What is plain in JSON: ASCII that is no control character, quote or backslash. */
 BLOCK_INLINE block_bytes block_not_plain(block_bytes bytes)
 {
-	/* What is below the space is below 0 behind a subtraction, and what is not ASCII was so before. */
-	return (block_bytes)((block_unsigned)bytes - ' ') | bytes | (bytes == '"') | (bytes == '\\');
+	return (bytes < ' ') | (bytes == '"') | (bytes == '\\');
+}
+
+/* What is gathered of the blocks of a text to see whether it is plain, with fewest steps for each. */
+struct block_gathering {
+	block_unsigned lowest;
+	block_bytes all, marks;
+};
+
+BLOCK_INLINE void block_gather_one(struct block_gathering *gathering, char *to, const char *from)
+{
+	block_bytes bytes = block_load(from);
+
+	block_store(to, bytes);
+	gathering->lowest = block_lower(gathering->lowest, (block_unsigned)bytes);
+	gathering->all |= bytes;
+	gathering->marks |= (bytes == '"') | (bytes == '\\');
+}
+
+/* block_gather of what is plain, for long texts. */
+BLOCK_INLINE block_bytes block_gather_plain(char *to, const char *from, size_t len)
+{
+	struct block_gathering gathering = { (block_unsigned){ 0 } - 1, { 0 }, { 0 } };
+
+	if (len < BLOCK_SIZE)
+		return block_gather(to, from, len, block_not_plain);
+	/* The last block may begin in the one before it. */
+	block_gather_one(&gathering, to + len - BLOCK_SIZE, from + len - BLOCK_SIZE);
+	for (; len > 4 * BLOCK_SIZE; len -= 4 * BLOCK_SIZE, from += 4 * BLOCK_SIZE, to += 4 * BLOCK_SIZE) {
+		block_gather_one(&gathering, to, from);
+		block_gather_one(&gathering, to + BLOCK_SIZE, from + BLOCK_SIZE);
+		block_gather_one(&gathering, to + 2 * BLOCK_SIZE, from + 2 * BLOCK_SIZE);
+		block_gather_one(&gathering, to + 3 * BLOCK_SIZE, from + 3 * BLOCK_SIZE);
+	}
+	for (; len > BLOCK_SIZE; len -= BLOCK_SIZE, from += BLOCK_SIZE, to += BLOCK_SIZE)
+		block_gather_one(&gathering, to, from);
+	return gathering.marks | (gathering.all < 0) | (block_bytes)(gathering.lowest < ' ');
 }
 
 BLOCK_INLINE block_bytes block_not_letter(block_bytes bytes)
