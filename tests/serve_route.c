@@ -134,6 +134,41 @@ static void queries_are_read_strictly(void **state)
 	}
 }
 
+/* What a route does not take is let pass, whatever it is; what it takes is read, as one sees where it is wrong. */
+static void each_route_takes_its_own_alone(void **state)
+{
+	static const struct {
+		const char *wrong;
+		unsigned routes;
+	} rows[] = {
+		{ "limit=x", 1u << ROUTE_RUNTIMES | 1u << ROUTE_HOSTS | 1u << ROUTE_WORKERS | 1u << ROUTE_HOST_WORKERS |
+			     1u << ROUTE_TRANSCRIPT | 1u << ROUTE_EVENTS },
+		{ "start=x", 1u << ROUTE_TRANSCRIPT },
+		{ "after=%ff", 1u << ROUTE_WORKERS },
+		{ "cursor=%ff", 1u << ROUTE_EVENTS },
+		{ "follow=x", 1u << ROUTE_EVENTS },
+	};
+	const unsigned bodies = 1u << ROUTE_SPAWN | 1u << ROUTE_INPUT | 1u << ROUTE_STOP | 1u << ROUTE_BATCH;
+	const unsigned writers = 1u << ROUTE_SPAWN | 1u << ROUTE_INPUT | 1u << ROUTE_STOP | 1u << ROUTE_ADAPTERS |
+				 1u << ROUTE_RETRY | 1u << ROUTE_CONFIG;
+
+	(void)state;
+	for (unsigned route = 0; route < N_ROUTES; route++) {
+		for (size_t i = 0; i < COUNT(rows); i++) {
+			CLEANUP_FREE char *query = strdup(rows[i].wrong);
+			struct request request = { 0 };
+			struct error error;
+			bool follow;
+
+			if ((route_read_query((enum route)route, berth_text(query), 200, &request, &follow, &error) == 0) !=
+			    !(rows[i].routes >> route & 1))
+				fail_msg("%s: %s", routes[route].name, rows[i].wrong);
+		}
+		assert_int_equal((routes[route].takes & ROUTE_TAKES_BODY) != 0, bodies >> route & 1);
+		assert_int_equal(routes[route].scope, writers >> route & 1 ? TOKEN_WRITE : TOKEN_READ);
+	}
+}
+
 /* Bytes that are likely to mean something. */
 static void whatever_chance_makes_is_read_or_refused(void **state)
 {
@@ -209,6 +244,7 @@ int main(void)
 		cmocka_unit_test(paths_lead_to_their_routes),
 		cmocka_unit_test(every_route_is_found_by_its_own_path),
 		cmocka_unit_test(queries_are_read_strictly),
+		cmocka_unit_test(each_route_takes_its_own_alone),
 		cmocka_unit_test(whatever_chance_makes_is_read_or_refused),
 		cmocka_unit_test(only_names_that_are_ours_are_answered_to),
 	};
