@@ -157,6 +157,28 @@ static void longest_and_most_are_taken(void **state)
 	tokens_fini(&tokens);
 }
 
+static void a_file_of_64_kib_is_read(void **state)
+{
+	enum { MOST = 64 << 10 };
+	CLEANUP_FREE char *text = malloc(MOST + 2);
+	struct tokens tokens = { .path = NULL };
+	struct error error = { "" };
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, '#', MOST + 2);
+	memcpy(text, "read " READER "\n", strlen("read " READER "\n"));
+	text[MOST + 1] = '\0';
+	put(text);
+	assert_int_equal(tokens_open(&tokens, path, &error), -EFBIG);
+	assert_non_null(strstr(error.text, "at most 65536 bytes"));
+	tokens_fini(&tokens);
+	text[MOST] = '\0';
+	put(text);
+	assert_int_equal(tokens_open(&tokens, path, &error), 0);
+	tokens_fini(&tokens);
+}
+
 static void only_ones_own_files_are_believed(void **state)
 {
 	static const struct {
@@ -317,6 +339,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(files_are_read_line_by_line, make, clear),
 		cmocka_unit_test_setup_teardown(longest_and_most_are_taken, make, clear),
+		cmocka_unit_test_setup_teardown(a_file_of_64_kib_is_read, make, clear),
 		cmocka_unit_test_setup_teardown(only_ones_own_files_are_believed, make, clear),
 		cmocka_unit_test_setup_teardown(a_token_is_good_for_the_best_of_its_lines, make, clear),
 		cmocka_unit_test_setup_teardown(a_file_is_read_again_once_it_has_changed, make, clear),

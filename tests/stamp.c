@@ -379,9 +379,14 @@ static void short_desc(struct image *image)
 	image->headers[0].p_filesz = sizeof image->head;
 }
 
-static void long_desc(struct image *image)
+static void desc_of_65536(struct image *image)
 {
-	image->text_len = 65536;
+	image->text_len = 65536 - 16;
+}
+
+static void desc_of_65537(struct image *image)
+{
+	image->text_len = 65537 - 16;
 }
 
 static void other_owner(struct image *image)
@@ -471,6 +476,16 @@ static void id_of_64(struct image *image)
 static void id_of_65(struct image *image)
 {
 	SET_TEXT(image, A16 A16 A16 A16 "a\0" "1\0");
+}
+
+static void version_of_64(struct image *image)
+{
+	SET_TEXT(image, "hand-made\0" A16 A16 A16 A16 "\0");
+}
+
+static void version_of_65(struct image *image)
+{
+	SET_TEXT(image, "hand-made\0" A16 A16 A16 A16 "a\0");
 }
 
 static void version_with_delete(struct image *image)
@@ -593,6 +608,29 @@ static const struct {
 	unsigned char id[20];
 } build_id_note = { 4, 20, 3, "GNU", { 1, 2, 3 } };
 
+/* The whole segment has so many bytes. */
+static void notes_of(struct image *image, size_t size)
+{
+	static struct {
+		uint32_t namesz, descsz, type;
+		char owner[4], desc[1 << 20];
+	} note = { 4, 0, 1, "GNU", "" };
+
+	image->after = &note;
+	image->after_len = size - sizeof image->head - (image->text_len + 3) / 4 * 4;
+	note.descsz = (uint32_t)(image->after_len - offsetof(__typeof__(note), desc));
+}
+
+static void notes_of_a_mebibyte(struct image *image)
+{
+	notes_of(image, 1 << 20);
+}
+
+static void notes_of_more(struct image *image)
+{
+	notes_of(image, (1 << 20) + 4);
+}
+
 static void between_other_notes(struct image *image)
 {
 	image->before = image->after = &build_id_note;
@@ -643,7 +681,8 @@ static const struct row {
 	{ "a descriptor of nearly 4 GiB", huge_descsz, FAILURE_NOT_A_PLUGIN, 0 },
 	{ "a descriptor that ends behind its segment", descsz_beyond_segment, FAILURE_NOT_A_PLUGIN, 0 },
 	{ "a descriptor of 15 bytes", short_desc, FAILURE_STAMP_INVALID, 0 },
-	{ "a descriptor of more than 65536 bytes", long_desc, FAILURE_STAMP_INVALID, 0 },
+	{ "a descriptor of 65537 bytes", desc_of_65537, FAILURE_STAMP_INVALID, 0 },
+	{ "notes of more than 1 MiB", notes_of_more, FAILURE_NOT_A_PLUGIN, 0 },
 	{ "a note of another owner", other_owner, FAILURE_STAMP_MISSING, 0 },
 	{ "a note of another type", other_type, FAILURE_STAMP_MISSING, 0 },
 	{ "two stamps in a segment", second_stamp, FAILURE_STAMP_INVALID, 0 },
@@ -661,6 +700,7 @@ static const struct row {
 	{ "an id that is a path", path_as_id, FAILURE_STAMP_INVALID, 0 },
 	{ "an id with an underscore", underscore_id, FAILURE_STAMP_INVALID, 0 },
 	{ "an id of 65 characters", id_of_65, FAILURE_STAMP_INVALID, 0 },
+	{ "a version of 65 bytes", version_of_65, FAILURE_STAMP_INVALID, 0 },
 	{ "a version with the character DEL", version_with_delete, FAILURE_STAMP_INVALID, 0 },
 	{ "a version of two lines", version_of_two_lines, FAILURE_STAMP_INVALID, 0 },
 	{ "a version that is no UTF-8", bytes_as_version, FAILURE_STAMP_INVALID, 0 },
@@ -674,6 +714,9 @@ static const struct row {
 	{ "an option is read", option, FAILURE_NONE, 1 },
 	{ "what follows the options is ignored", bytes_behind_options, FAILURE_NONE, 1 },
 	{ "an id of 64 characters is read", id_of_64, FAILURE_NONE, 0 },
+	{ "a version of 64 bytes is read", version_of_64, FAILURE_NONE, 0 },
+	{ "a descriptor of 65536 bytes is read", desc_of_65536, FAILURE_NONE, 0 },
+	{ "a stamp in notes of 1 MiB is read", notes_of_a_mebibyte, FAILURE_NONE, 0 },
 	{ "a later minor that needs no more is read", built_with_minor_9, FAILURE_NONE, 0 },
 	{ "a stamp under 128 program headers is read", last_of_128_headers, FAILURE_NONE, 0 },
 	{ "a stamp between other notes is read", between_other_notes, FAILURE_NONE, 0 },
