@@ -488,6 +488,29 @@ static void those_that_take_long_end_together(void **state)
 	scratch_remove(dir);
 }
 
+/* In the process already, and not when all of it has crossed. */
+static void a_plugin_is_told_when_there_is_enough(void **state)
+{
+	static const struct {
+		const char *does, *request;
+	} rows[] = {
+		{ "list_hosts all", "{'op':'list_hosts','limit':3}" },
+		{ "list_workers all", "{'op':'list_workers','limit':3}" },
+		{ "transcript all", "{'op':'transcript'," WHERE ",'limit':3}" },
+		{ "read_events all", "{'op':'read_events','runtime_id':'unruly','limit':3}" },
+	};
+	struct host host;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		start(&host, rows[i].does, "");
+		host_ask(&host, "%s", rows[i].request);
+		if (!strstr(host_ask(&host, HOSTS), " pushed:3\""))
+			fail_msg("%s: %s", rows[i].does, host.answer.data);
+		host_stop(&host);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -504,6 +527,7 @@ int main(void)
 		cmocka_unit_test(what_a_plugin_logs_is_in_the_log),
 		cmocka_unit_test(what_is_large_crosses),
 		cmocka_unit_test(an_answer_without_a_descriptor_for_it_has_failed),
+		cmocka_unit_test(a_plugin_is_told_when_there_is_enough),
 		cmocka_unit_test(those_that_take_long_end_together),
 	};
 
