@@ -250,8 +250,12 @@ ask /api/runtimes -H 'X-Request-Id: mine:1'
 header 'x-request-id: mine:1' && logged 'request mine:1: GET /api/runtimes: 200'
 check $? "a request's own id is given back, and logged"
 ask /api/runtimes -H 'X-Request-Id: {"a b"}'
-! header 'x-request-id: {.*' && header 'x-request-id: [0-9a-f]*-[0-9a-f]*'
+! header 'x-request-id: {.*' && header 'x-request-id: [0-9a-f]\{8\}-[0-9a-f][0-9a-f]*'
 check $? "but only where it is one"
+first=$(grep -i '^x-request-id' "$head")
+ask /api/runtimes
+header 'x-request-id: [0-9a-f]\{8\}-[0-9a-f][0-9a-f]*' && [ "$(grep -i '^x-request-id' "$head")" != "$first" ]
+check $? "a request without one has one of its own"
 
 # ---- Errors ----
 
