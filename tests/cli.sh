@@ -106,6 +106,8 @@ input $local $coder
 input $local $coder text extra
 transcript $local
 connect-points $local
+--connect http://localhost:1 serve
+--connect http://localhost:1 adapters inspect x.so
 runtimes --limit
 runtimes --limit=
 runtimes --limit -1

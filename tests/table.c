@@ -66,6 +66,58 @@ static const struct {
 	  "{\"state\":\"accepted\",\"items\":[{\"sequence\":1,\"role\":\"user\",\"content\":\"one\\ntwo\"}],\"total_items\":5,"
 	  "\"next_start\":1,\"diagnostics\":[]}",
 	  "SEQUENCE  ROLE  CONTENT\n1         user  one\\ntwo\n5 in all, more from --start 1\n" },
+	{ "of events the time alone gives way", TABLE_EVENTS, 24,
+	  "{\"state\":\"accepted\",\"items\":[{\"event_id\":1,"
+	  "\"occurred_at\":\"2026-11-22T22:06:26+00:00\",\"kind\":\"worker_created\","
+	  "\"worker_id\":\"worker-00000001\",\"transcript_sequence\":null}],\"next_cursor\":\"1\","
+	  "\"diagnostics\":[]}",
+	  "EVENT  KIND            WORKER           SEQUENCE\n"
+	  "    TIME\n"
+	  "1      worker_created  worker-00000001  -\n"
+	  "    2026-11\xe2\x80\xa6\n"
+	  "later ones from --cursor 1\n" },
+	{ "of adapters everything is whole", TABLE_ADAPTERS, 24,
+	  "{\"adapters\":[{\"name\":\"a-long-name\",\"state\":\"active\",\"version\":\"1.2.3\","
+	  "\"abi\":\"1.1\",\"runtime_id\":\"a-runtime\"}]}",
+	  "NAME         STATE   VERSION  ABI  RUNTIME\n"
+	  "a-long-name  active  1.2.3    1.1  a-runtime\n" },
+	{ "of hosts the label alone gives way", TABLE_HOSTS, 24,
+	  "{\"items\":[{\"runtime_id\":\"a\",\"host_id\":\"host-with-a-long-name\","
+	  "\"status\":\"available\",\"label\":\"A label that gives way\"}],\"diagnostics\":[]}",
+	  "  HOST                   STATUS\n"
+	  "      LABEL\n"
+	  "a\n"
+	  "  host-with-a-long-name  available\n"
+	  "      A label\xe2\x80\xa6\n" },
+	{ "of runtimes, too", TABLE_RUNTIMES, 24,
+	  "{\"items\":[{\"runtime_id\":\"a-runtime-with-a-long-name\",\"kind\":\"process\","
+	  "\"status\":\"available\",\"label\":\"A label that gives way\"}],\"diagnostics\":[]}",
+	  "RUNTIME                     KIND     STATUS\n"
+	  "    LABEL\n"
+	  "a-runtime-with-a-long-name  process  available\n"
+	  "    A label\xe2\x80\xa6\n" },
+	{ "a worker that was spawned has its members below its state", TABLE_SPAWN, 24,
+	  "{\"state\":\"accepted\",\"worker\":{\"runtime_id\":\"a-runtime-with-a-long-name\","
+	  "\"worker_id\":\"w\",\"host_id\":\"h\",\"role\":\"coder\",\"profile\":\"p\"},\"diagnostics\":[]}",
+	  "state     accepted\n"
+	  "runtime   a-runtime-with-a-long-name\n"
+	  "worker    w\n"
+	  "host      h\n"
+	  "role      coder\n"
+	  "profile   p\n" },
+	{ "what was carried out says where it stands", TABLE_STATE, 24,
+	  "{\"state\":\"accepted\",\"runtime_id\":\"a-runtime-with-a-long-name\",\"worker_id\":\"w\","
+	  "\"transcript_sequence\":3,\"event_id\":4,\"diagnostics\":[]}",
+	  "state     accepted\n"
+	  "runtime   a-runtime-with-a-long-name\n"
+	  "worker    w\n"
+	  "sequence  3\n"
+	  "event     4\n" },
+	{ "of connect points everything is whole", TABLE_CONNECT_POINTS, 24,
+	  "{\"items\":[{\"kind\":\"a-kind-of-a-long-name\",\"status\":\"a-status-of-a-long-name\"}],"
+	  "\"diagnostics\":[]}",
+	  "KIND                   STATUS\n"
+	  "a-kind-of-a-long-name  a-status-of-a-long-name\n" },
 	{ "equal notes are counted", TABLE_HOSTS, 80,
 	  "{\"items\":[],\"diagnostics\":[{\"code\":\"c\",\"severity\":\"info\",\"message\":\"m\"},{\"code\":\"c\",\"severity\":\"info\","
 	  "\"message\":\"m\"},{\"code\":\"d\",\"severity\":\"info\",\"message\":\"m\"}]}",
