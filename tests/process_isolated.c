@@ -511,6 +511,37 @@ static void a_plugin_is_told_when_there_is_enough(void **state)
 	}
 }
 
+/* All are asked at once, and the answers of those with nothing to say leave no trace between the others. */
+static void answers_of_several_are_one_list(void **state)
+{
+	static const char *const orders[] = { "eu", "ue", "eue", "ueu", "eeuu", "uu" };
+	const struct host_setup setup = { .adapters = "", .adapter_dir = fixture_dir() };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(orders); i++) {
+		struct host host;
+		cJSON *answer;
+		int n = 0;
+
+		host_prepare(&host, &setup);
+		for (size_t j = 0; orders[i][j]; j++) {
+			const bool is_unruly = orders[i][j] == 'u';
+			char name[16];
+
+			n += is_unruly;
+			snprintf(name, sizeof name, "%c-%zu", orders[i][j], j);
+			host_add(&host, name, "{'adapter':'%s','runtime_id':'%s','isolate':true}",
+				 is_unruly ? "unruly" : "embedded", name);
+		}
+		host_open(&host, &setup);
+		answer = host_ask_json(&host, "{'op':'list_workers'}");
+		if (cJSON_GetArraySize(cJSON_GetObjectItem(answer, "items")) != n)
+			fail_msg("%s: %s", orders[i], host.answer.data);
+		cJSON_Delete(answer);
+		host_stop(&host);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -528,6 +559,7 @@ int main(void)
 		cmocka_unit_test(what_is_large_crosses),
 		cmocka_unit_test(an_answer_without_a_descriptor_for_it_has_failed),
 		cmocka_unit_test(a_plugin_is_told_when_there_is_enough),
+		cmocka_unit_test(answers_of_several_are_one_list),
 		cmocka_unit_test(those_that_take_long_end_together),
 	};
 
