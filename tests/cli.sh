@@ -77,6 +77,13 @@ embedded_host=$(generated embedded- local-project local:project)
 
 # ---- Wrong usage ----
 
+for command in serve 'adapters inspect x.so'; do
+	# shellcheck disable=SC2086 # words are meant
+	berth --connect http://localhost:1 $command
+	refused 2 && grep -q "^berth: --connect: does not go with ${command% x.so}, " "$err"
+	check $? "--connect does not go with $command"
+done
+
 sixty_five=aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffggggg
 while IFS= read -r arguments; do
 	# shellcheck disable=SC2086 # words are meant
@@ -106,8 +113,6 @@ input $local $coder
 input $local $coder text extra
 transcript $local
 connect-points $local
---connect http://localhost:1 serve
---connect http://localhost:1 adapters inspect x.so
 runtimes --limit
 runtimes --limit=
 runtimes --limit -1
