@@ -219,9 +219,13 @@ static const struct row {
 	  "first spoiled last | good:warning(2) " FAILED },
 	{ "a diagnostic with capitals in its code is dropped", "diagnostic code upper", WORKERS,
 	  "first spoiled last | good:warning(2) " FAILED },
+	{ "a diagnostic with a code of 121 characters is dropped", "diagnostic code long_id", WORKERS,
+	  "first spoiled last | good:warning(2) " FAILED },
 	{ "a diagnostic of a stop is held to the same", "diagnostic message byte", STOP,
 	  "accepted | good:warning(2) " FAILED },
 	/* What is fine. */
+	{ "a code of one character is one", "diagnostic code one", WORKERS,
+	  "first spoiled last | good:warning x:warning good:warning" },
 	{ "an unknown severity is an info", "diagnostic severity 99", WORKERS,
 	  "first spoiled last | good:warning good:info good:warning" },
 	{ "a severity of 0 is an info", "diagnostic severity 0", WORKERS,
