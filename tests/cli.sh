@@ -320,8 +320,8 @@ same connect-points 0 "{\"op\":\"connect_points\",$w}" connect-points $local "$c
 # ---- Errors of the registry ----
 
 berth worker $local x
-refused 1
-check $? "an unknown worker ends with 1, said in one line"
+refused 1 && grep -q '; berth workers lists those that are there$' "$err"
+check $? "an unknown worker ends with 1, said in one line with what to do"
 berth worker $local x --json
 refused 1
 check $? "and in JSON just so"

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/utsname.h>
+#include <time.h>
 
 #include "tests/contract.h"
 
@@ -30,6 +31,7 @@ struct fake {
 	bool overflows;          /* pushes all, whatever the limit */
 	uint64_t observed_at_ns, last_seen_at_ns, can, worker_can;
 	uint64_t asked_runtime, asked_hosts, asked_workers; /* the last limits, or NOT_ASKED */
+	bool cancelled;		 /* what the sink last said of a list of workers */
 };
 
 /* The one that is being opened: a request has no room for it. */
@@ -129,6 +131,7 @@ static int fake_list_workers(void *instance, struct berth_call *call, const stru
 	char id[64], host_id[64];
 
 	fake->asked_workers = request->limit;
+	fake->cancelled = call->sink->cancelled(call);
 	push_complaints(fake, call);
 	for (uint64_t i = 0; i < fake->n_workers && (fake->overflows || i < request->limit); i++) {
 		struct berth_worker worker = {
@@ -578,6 +581,48 @@ static void times_are_written_with_as_many_digits_as_they_need(void **state)
 	}
 }
 
+static void what_has_no_time_is_seen_now(void **state)
+{
+	struct fake fake = { .runtime_id = "a", .host_prefix = "h", .n_hosts = 1 };
+	struct timespec now;
+	struct host host;
+	CLEANUP_FREE char *seen = NULL;
+	struct tm tm;
+	char text[32];
+
+	(void)state;
+	start_fakes(&host, &fake, 1);
+	clock_gettime(CLOCK_REALTIME, &now);
+	seen = gathered(&host, "{'op':'list_hosts'}", "items", "observed_at");
+	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", gmtime_r(&now.tv_sec, &tm));
+	/* Texts of one form stand in the order of the times. */
+	assert_true(strncmp(seen, text, strlen(text)) >= 0);
+	host_stop(&host);
+}
+
+static void a_call_is_cancelled_at_its_deadline(void **state)
+{
+	const struct {
+		uint64_t deadline_ns;
+		bool cancelled;
+	} rows[] = { { 0, false }, { 1, true }, { UINT64_MAX, false } };
+	struct fake fake = { .runtime_id = "a", .host_prefix = "h", .n_hosts = 1 };
+	struct request request = { .op = REQUEST_LIST_WORKERS, .limit = 1 };
+	struct host host;
+
+	(void)state;
+	start_fakes(&host, &fake, 1);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct buffer answer = { 0 };
+
+		request.deadline_ns = rows[i].deadline_ns;
+		registry_answer(&host.inventory.registry, &request, &answer);
+		assert_int_equal(fake.cancelled, rows[i].cancelled);
+		buffer_fini(&answer);
+	}
+	host_stop(&host);
+}
+
 static void assert_one_true(const cJSON *json, const char *const *keys, size_t n, size_t which)
 {
 	for (size_t i = 0; i < n; i++)
@@ -788,6 +833,8 @@ int main(void)
 		cmocka_unit_test(of_two_with_one_runtime_id_the_later_is_refused),
 		cmocka_unit_test(hosts_and_workers_have_their_shapes),
 		cmocka_unit_test(times_are_written_with_as_many_digits_as_they_need),
+		cmocka_unit_test(what_has_no_time_is_seen_now),
+		cmocka_unit_test(a_call_is_cancelled_at_its_deadline),
 		cmocka_unit_test(each_capability_has_its_key),
 		cmocka_unit_test(the_machine_is_named_as_it_names_itself),
 		cmocka_unit_test(what_an_adapter_leaves_out_is_answered_by_the_registry),

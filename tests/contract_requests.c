@@ -350,7 +350,7 @@ static void keys_may_be_unknown_escaped_or_null(void **state)
 		{ "unknown keys at the top", "{'x':1,'op':'list_hosts','y':{'op':2},'limit':0,'z':null}", EMPTY_LIST },
 		{ "an unknown key twice", "{'op':'list_hosts','x':1,'x':2,'limit':0}", EMPTY_LIST },
 		{ "the keys of other operations, with any value",
-		  "{'op':'list_hosts','limit':0,'start':'x','runtime_id':5,'worker_id':[],'host_id':null,'request':1}",
+		  "{'op':'list_hosts','limit':0,'start':'x','runtime_id':5,'worker_id':[],'host_id':null,'request':1,'cursor':7}",
 		  EMPTY_LIST },
 		{ "keys that are empty, white space, or nearly right",
 		  "{'':1,' ':2,'\\t':3,'op ':4,' op':5,'Op':6,'op\\u0000':7,'op':'list_hosts','limit':0}", EMPTY_LIST },
