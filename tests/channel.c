@@ -249,8 +249,8 @@ static void a_file_that_comes_later_than_it_is_announced_is_not_lost(void **stat
 	close_ends(&ends);
 }
 
-/* What cannot be sent leaves a reader who sleeps where he was, and ends one who may have been told of it. */
-static void what_cannot_be_sent_is_not_waited_for(void **state)
+/* Where there is no descriptor for a packet nobody has been told of it. */
+static void what_cannot_be_made_ready_is_not_sent(void **state)
 {
 	static char large[PACKET_MAX + 1];
 	struct rlimit limit, none;
@@ -264,8 +264,30 @@ static void what_cannot_be_sent_is_not_waited_for(void **state)
 		if (asleep)
 			assert_int_equal(channel_receive(&ends.ours, &packet, packet_now_ns() + 1000000, true), -ETIMEDOUT);
 		setrlimit(RLIMIT_NOFILE, &none);
-		assert_int_equal(channel_send(&ends.theirs, large, sizeof large, 0), asleep ? -EMFILE : -EPIPE);
+		assert_int_equal(channel_send(&ends.theirs, large, sizeof large, 0), -EMFILE);
 		setrlimit(RLIMIT_NOFILE, &limit);
+		pass(&ends.theirs, &ends.ours, 16, asleep);
+		close_ends(&ends);
+	}
+}
+
+/* What finds no room in time leaves a reader who sleeps where he was, and ends one who may have been told of it. */
+static void what_finds_no_room_is_not_waited_for(void **state)
+{
+	static char packets[SLOT_SIZE + 1];
+	struct ends ends;
+
+	(void)state;
+	for (int asleep = 1; asleep >= 0; asleep--) {
+		open_ends(&ends, true);
+		if (asleep)
+			assert_int_equal(channel_receive(&ends.ours, &packet, packet_now_ns() + 1000000, true), -ETIMEDOUT);
+		while (send(ends.theirs.fd, "x", 1, MSG_DONTWAIT) == 1)
+			continue;
+		assert_int_equal(channel_send(&ends.theirs, packets, sizeof packets, packet_now_ns() + 1000000),
+				 asleep ? -ETIMEDOUT : -EPIPE);
+		while (recv(ends.ours.fd, packets, sizeof packets, MSG_DONTWAIT) == 1)
+			continue;
 		if (asleep)
 			pass(&ends.theirs, &ends.ours, 16, true);
 		else
@@ -323,7 +345,8 @@ int main(void)
 		cmocka_unit_test(what_an_enemy_writes_is_refused),
 		cmocka_unit_test(files_of_an_enemy_are_refused_and_closed),
 		cmocka_unit_test(a_file_that_comes_later_than_it_is_announced_is_not_lost),
-		cmocka_unit_test(what_cannot_be_sent_is_not_waited_for),
+		cmocka_unit_test(what_cannot_be_made_ready_is_not_sent),
+		cmocka_unit_test(what_finds_no_room_is_not_waited_for),
 		cmocka_unit_test(a_wait_that_is_interrupted_is_not_begun_again),
 		cmocka_unit_test(memory_of_another_size_is_none),
 	};

@@ -144,18 +144,23 @@ static inline int channel_send(struct channel *channel, const char *data, size_t
 	struct slot *out = channel->out;
 	bool fits = out && len <= sizeof out->data;
 	uint32_t before = SLOT_ASLEEP;
-	int rc;
+	int file = -1, rc = 0;
 
 	if (fits) {
 		memcpy(out->data, data, len);
 		out->len = (uint32_t)len;
 		atomic_store_explicit(&out->cpu, sched_getcpu(), memory_order_relaxed);
+	} else {
+		/* What fails here has been told to nobody. */
+		rc = packet_prepare(data, len, &file);
+		if (rc < 0)
+			return rc;
 	}
 	if (out)
 		before = atomic_exchange_explicit(&out->state, fits ? SLOT_FULL : SLOT_PACKET, memory_order_acq_rel);
 	if (fits && before != SLOT_ASLEEP)
 		return 0;
-	rc = fits ? packet_send(channel->fd, "!", 1, deadline_ns) : packet_send(channel->fd, data, len, deadline_ns);
+	rc = fits ? packet_send(channel->fd, "!", 1, deadline_ns) : packet_send_prepared(channel->fd, data, len, file, deadline_ns);
 	if (rc < 0 && out && before == SLOT_ASLEEP) {
 		atomic_store_explicit(&out->state, SLOT_ASLEEP, memory_order_release);
 	} else if (rc < 0 && out) {

@@ -135,25 +135,40 @@ static inline int packet_send_file(int fd, int file, uint64_t deadline_ns)
 	return rc < 0 ? -EPIPE : 0;
 }
 
+/* Makes ready what a packet needs before anybody is told of it: *filep is a file, or -1 where the packet
+ * goes through the socket itself. 0 or a negative errno. */
+static inline int packet_prepare(const char *data, size_t len, int *filep)
+{
+	*filep = -1;
+	if (len > PACKET_FILE_MAX)
+		return -EMSGSIZE;
+	if (len > PACKET_MAX)
+		*filep = packet_file(data, len);
+	return len > PACKET_MAX && *filep < 0 ? *filep : 0;
+}
+
+/* Sends a packet that was prepared, and closes its file. As packet_send. */
+static inline int packet_send_prepared(int fd, const char *data, size_t len, int file, uint64_t deadline_ns)
+{
+	int rc = 0;
+
+	if (file >= 0) {
+		rc = packet_send_file(fd, file, deadline_ns);
+		close(file);
+		return rc;
+	}
+	while (rc == 0 && send(fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		rc = packet_wait_to_send(fd, deadline_ns);
+	return rc;
+}
+
 /* Sends one packet, which is not PACKET_MARK alone, waiting for room up to the deadline. 0 or a
  * negative errno; -EPIPE where nobody is there any more. */
 static inline int packet_send(int fd, const char *data, size_t len, uint64_t deadline_ns)
 {
-	int rc = 0, file;
+	int file, rc = packet_prepare(data, len, &file);
 
-	if (len > PACKET_FILE_MAX)
-		return -EMSGSIZE;
-	if (len <= PACKET_MAX) {
-		while (rc == 0 && send(fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-			rc = packet_wait_to_send(fd, deadline_ns);
-		return rc;
-	}
-	file = packet_file(data, len);
-	if (file < 0)
-		return file;
-	rc = packet_send_file(fd, file, deadline_ns);
-	close(file);
-	return rc;
+	return rc < 0 ? rc : packet_send_prepared(fd, data, len, file, deadline_ns);
 }
 
 /* Maps what came as a file, which is closed. */
