@@ -34,7 +34,10 @@ static void find(const char *name, void *functionp)
 	assert_non_null(*(void **)functionp);
 }
 
-int EVP_Digest(const void *data, size_t len, unsigned char *digest, unsigned *digest_lenp, const EVP_MD *type, ENGINE *engine)
+/* Also where the core is a shared library. */
+#define EXPORTED __attribute__((visibility("default")))
+
+EXPORTED int EVP_Digest(const void *data, size_t len, unsigned char *digest, unsigned *digest_lenp, const EVP_MD *type, ENGINE *engine)
 {
 	int (*next)(const void *, size_t, unsigned char *, unsigned *, const EVP_MD *, ENGINE *);
 
@@ -42,7 +45,7 @@ int EVP_Digest(const void *data, size_t len, unsigned char *digest, unsigned *di
 	return n_digests++ < n_good_digests ? next(data, len, digest, digest_lenp, type, engine) : 0;
 }
 
-EVP_MD *EVP_MD_fetch(OSSL_LIB_CTX *context, const char *algorithm, const char *properties)
+EXPORTED EVP_MD *EVP_MD_fetch(OSSL_LIB_CTX *context, const char *algorithm, const char *properties)
 {
 	EVP_MD *(*next)(OSSL_LIB_CTX *, const char *, const char *);
 
@@ -50,7 +53,7 @@ EVP_MD *EVP_MD_fetch(OSSL_LIB_CTX *context, const char *algorithm, const char *p
 	return no_algorithm ? NULL : next(context, algorithm, properties);
 }
 
-int clock_gettime(clockid_t clock, struct timespec *timep)
+EXPORTED int clock_gettime(clockid_t clock, struct timespec *timep)
 {
 	int (*next)(clockid_t, struct timespec *), rc;
 
