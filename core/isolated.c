@@ -65,7 +65,7 @@ struct lane {
 
 /* ---- The sink ---- */
 
-static void append(struct record *record, enum frame_kind kind, const void *object)
+static inline __attribute__((always_inline)) void append_as(struct record *record, enum frame_kind kind, const void *object)
 {
 	const uint32_t mark = kind;
 	struct buffer *answer = &record->answer;
@@ -76,6 +76,15 @@ static void append(struct record *record, enum frame_kind kind, const void *obje
 		return;
 	frame_write(frame_put(to, &mark, sizeof mark), kind, object, answer->data, &record->before);
 	answer->len += size;
+}
+
+static void append(struct record *record, enum frame_kind kind, const void *object)
+{
+	/* There are many of them. */
+	if (kind == FRAME_KIND_WORKER)
+		append_as(record, FRAME_KIND_WORKER, object);
+	else
+		append_as(record, kind, object);
 }
 
 /* Copies what was pushed, of the version that the plugin was built against, and appends it.
