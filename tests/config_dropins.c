@@ -706,7 +706,7 @@ static const struct option_row {
 	{ "of a type of later: the default", "'wait': '5s'", NULL, NULL, NULL },
 };
 
-static void inventory_begin(struct inventory *inventory, const char *dir)
+static void inventory_begin(struct inventory *inventory, const char *const *dirs, size_t n_dirs)
 {
 	const struct workspace workspace = { .root = BERTH_TEXT("/x"), .id = BERTH_TEXT("local:x") };
 	struct dropins dropins;
@@ -714,7 +714,7 @@ static void inventory_begin(struct inventory *inventory, const char *dir)
 	*inventory = (struct inventory){ .n_entries = 0 };
 	assert_int_equal(loader_init(&inventory->loader, NULL), 0);
 	assert_int_equal(loader_add_dir(&inventory->loader, fixture_dir(), NULL), 0);
-	assert_int_equal(dropins_load(&(const char *const){ dir }, 1, &dropins), 0);
+	assert_int_equal(dropins_load(dirs, n_dirs, &dropins), 0);
 	for (size_t i = 0; i < dropins.n; i++)
 		assert_int_equal(inventory_add(inventory, &dropins.list[i]), 0);
 	dropins_fini(&dropins);
@@ -734,7 +734,7 @@ static void options_are_checked_by_their_types(void **state)
 
 		assert_true(asprintf(&text, "{'options': {%s}, 'adapter': 'options'}", row->json) >= 0);
 		write_quoted(dir, "a.json", text);
-		inventory_begin(&inventory, dir);
+		inventory_begin(&inventory, &(const char *const){ dir }, 1);
 		check_failure(row->name, &inventory.entries[0].dropin.failures, row->code, row->expected, row->found);
 		if (inventory_state(&inventory.entries[0]) != (row->code ? STATE_FAILED : STATE_ACTIVE))
 			WRONG("%s: in another state\n", row->name);
@@ -755,18 +755,22 @@ static void secrets_are_not_shown(void **state)
 		"{'adapter': 'options', 'options': 'hunter2'}",
 		"{'adapter': 'options', 'options': ['hunter2']}",
 	};
-	CLEANUP_SCRATCH char *dir = scratch_new();
+	CLEANUP_SCRATCH char *vendor = scratch_new(), *admin = scratch_new();
+	const char *const dirs[] = { vendor, admin };
 
 	(void)state;
+	/* One that another takes the place of, too. */
+	write_quoted(vendor, "a.json", "{'adapter': 'options', 'options': {'token': 'hunter2-of-old'}}");
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		CLEANUP(inventory_fini) struct inventory inventory;
 		CLEANUP(buffer_fini) struct buffer out = { 0 };
 
-		write_quoted(dir, "a.json", rows[i]);
-		inventory_begin(&inventory, dir);
+		write_quoted(admin, "a.json", rows[i]);
+		inventory_begin(&inventory, dirs, 2);
 		assert_int_equal(report_adapters(&inventory, &out), 0);
 		buffer_append_char(&out, '\0');
-		if (strstr(out.data, "hunter2"))
+		/* In the first row one secret has taken the place of the other. */
+		if (strstr(out.data, "hunter2") || (i == 0 && !strstr(out.data, "\"overrode\"")))
 			WRONG("%s: %s\n", rows[i], out.data);
 	}
 	assert_int_equal(n_wrong, 0);
