@@ -230,6 +230,17 @@ static void spoil(enum damage damage, struct bytes *bytes)
 	}
 }
 
+/* The runtime cannot serve, and the one failure of its instance says what was found. */
+static void assert_presented(struct host *host, size_t row, const char *found)
+{
+	const struct failures *failures = &host->inventory.entries[0].dropin.failures;
+
+	assert_unavailable(host);
+	assert_int_equal(failures->n, 1);
+	if (!strstr(failures->list[0].found.text, found))
+		fail_msg("row %zu: %s", row, failures->list[0].found.text);
+}
+
 /* Whoever may write beside the store must not choose what is read as one. */
 static void what_is_no_file_is_no_store(void **state)
 {
@@ -244,16 +255,10 @@ static void what_is_no_file_is_no_store(void **state)
 	stored_stop(stored);
 	assert_int_equal(rename(path, elsewhere), 0);
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		const struct failures *failures;
-
 		assert_int_equal(rows[i].mode == S_IFLNK ? symlink("elsewhere", path) :
 				 rows[i].mode == S_IFDIR ? mkdir(path, 0700) : mkfifo(path, 0600), 0);
 		stored_start(stored);
-		assert_unavailable(&stored->host);
-		failures = &stored->host.inventory.entries[0].dropin.failures;
-		assert_int_equal(failures->n, 1);
-		if (!strstr(failures->list[0].found.text, rows[i].found))
-			fail_msg("row %zu: %s", i, failures->list[0].found.text);
+		assert_presented(&stored->host, i, rows[i].found);
 		stored_stop(stored);
 		assert_int_equal(remove(path), 0);
 	}
@@ -288,7 +293,6 @@ static void damage_is_presented_and_left_alone(void **state)
 	whole = read_bytes(path);
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct bytes spoilt = { malloc(whole.len), whole.len }, after;
-		const struct failures *failures;
 		struct stat before, st;
 
 		assert_non_null(spoilt.data);
@@ -297,11 +301,7 @@ static void damage_is_presented_and_left_alone(void **state)
 		scratch_write(stored->dir, "catalogue.db", spoilt.data, spoilt.len);
 		assert_int_equal(stat(path, &before), 0);
 		stored_start(stored);
-		assert_unavailable(&stored->host);
-		failures = &stored->host.inventory.entries[0].dropin.failures;
-		assert_int_equal(failures->n, 1);
-		if (!strstr(failures->list[0].found.text, rows[i].found))
-			fail_msg("row %zu: %s", i, failures->list[0].found.text);
+		assert_presented(&stored->host, i, rows[i].found);
 		assert_int_equal(inventory_n_failed(&stored->host.inventory), 1);
 		stored_stop(stored);
 		after = read_bytes(path);
