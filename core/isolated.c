@@ -325,6 +325,14 @@ static void begin(struct lane *lane, const struct frame_question *question)
 	record->asked = asked(lane);
 }
 
+/* The answer to FRAME_OPEN is a packet in any case; no slots are shared before it. */
+static int send_answer(struct lane *lane, const char *data, size_t len)
+{
+	struct channel *channel = &lane->channel;
+
+	return channel->out ? channel_send(channel, data, len, 0) : packet_send(channel->fd, data, len, 0);
+}
+
 /* Sends what has been pushed and returned; false where nobody wants it any more. */
 static bool finish(struct lane *lane, int returned)
 {
@@ -334,14 +342,14 @@ static bool finish(struct lane *lane, int returned)
 
 	if (!answer->failed) {
 		memcpy(answer->data, &head, sizeof head);
-		rc = channel_send(&lane->channel, answer->data, answer->len, 0);
+		rc = send_answer(lane, answer->data, answer->len);
 	}
 	if (rc == 0 || rc == -EPIPE)
 		return rc == 0;
 	/* There is no memory for it, or no descriptor; then that is the answer. */
 	buffer_fini(answer);
 	head.returned = rc;
-	return channel_send(&lane->channel, (const char *)&head, sizeof head, 0) == 0;
+	return send_answer(lane, (const char *)&head, sizeof head) == 0;
 }
 
 static bool carry_out(struct lane *lane)
@@ -369,7 +377,7 @@ static void *serve_lane(void *data)
 	while (channel_receive(&lane->channel, &lane->packet, 0, true) == 0 && carry_out(lane))
 		continue;
 	/* Nobody is to wait for an answer here any more. */
-	shutdown(lane->channel.fd, SHUT_RDWR);
+	channel_end(&lane->channel);
 	return NULL;
 }
 
@@ -415,7 +423,7 @@ static bool open_instance(struct isolated *isolated, struct lane *lane, size_t *
 	struct frame_start start;
 	int returned;
 
-	if (packet_receive(lane->channel.fd, &lane->packet, 0, 0) < 0)
+	if (packet_receive(lane->channel.fd, &lane->packet, 0) < 0)
 		return false;
 	r = (struct frame_reader){ .p = lane->packet.data, .end = lane->packet.data + lane->packet.len };
 	if (!frame_take(&r, &question, sizeof question) || question.version != FRAMES_VERSION ||
@@ -446,13 +454,9 @@ static struct lane *new_lanes(struct isolated *isolated)
 	return lanes;
 }
 
-/* From the answer to FRAME_OPEN on, which is a packet in any case. */
-static void share_memory(struct lane *lanes)
+static void share_slots(struct lane *lanes, struct channel_memory *memory)
 {
-	struct channel_memory *memory = channel_map(FRAME_MEMORY_FD);
-
-	close(FRAME_MEMORY_FD);
-	for (size_t i = 0; memory && i < FRAME_LANES_MAX; i++) {
+	for (size_t i = 0; i < FRAME_LANES_MAX; i++) {
 		lanes[i].channel.in = &memory->questions[i];
 		lanes[i].channel.out = &memory->answers[i];
 	}
@@ -473,17 +477,19 @@ int __lsan_is_turned_off(void)
 int isolated_serve(void)
 {
 	struct isolated isolated = { .lowest = BERTH_LOG_WARNING };
+	struct channel_memory *memory = channel_map(FRAME_MEMORY_FD);
 	struct lane *lanes = new_lanes(&isolated);
 	size_t n = 1;
 
-	if (!lanes)
+	if (!memory || !lanes)
 		return EXIT_FAILURE;
+	close(FRAME_MEMORY_FD);
 	/* A peer of the plugin that leaves is no reason to end, as in the host. */
 	signal(SIGPIPE, SIG_IGN);
 	services_init(&isolated.services, NULL);
 	isolated.services.base.log = service_log;
 	if (open_instance(&isolated, &lanes[0], &n)) {
-		share_memory(lanes);
+		share_slots(lanes, memory);
 		for (size_t i = 1; i < n && i < FRAME_LANES_MAX; i++)
 			if (pthread_create(&lanes[i].thread, NULL, serve_lane, &lanes[i]) != 0)
 				return EXIT_FAILURE;
@@ -494,7 +500,7 @@ int isolated_serve(void)
 			isolated.adapter->ops.close(isolated.state);
 	} else {
 		/* Until it has been read why: an end before that would be a crash. */
-		packet_receive(lanes[0].channel.fd, &lanes[0].packet, 0, 0);
+		packet_receive(lanes[0].channel.fd, &lanes[0].packet, 0);
 	}
 	for (size_t i = 0; i < FRAME_LANES_MAX; i++)
 		buffer_fini(&lanes[i].record.answer);

@@ -85,6 +85,7 @@ struct row {
 	bool no_records;                     /* the host is not to have any */
 	bool isolated;                       /* the host has embedded twice, once in a process of its own */
 	bool spread;                         /* over all processors */
+	bool apart;                          /* the processes that answer have other processors than the one that asks */
 	const char *changes;                 /* how local-pod finds them; NULL: as it likes */
 	void (*set_up)(struct bench *bench); /* once */
 	void (*before)(struct bench *bench); /* before each sample, not timed */
@@ -571,6 +572,8 @@ static const struct row rows[] = {
 	  ISOLATED, .own = ask_apart, .floor = look_up_inside_and_echo, .n_samples = 60, .n_inner = 1000 },
 	{ "again, over all processors", "in process, and a bare socketpair", ANSWER(LOOK_UP_IN(APART), WORKER, 1),
 	  ISOLATED, .spread = true, .own = ask_apart, .floor = look_up_inside_and_echo, .n_samples = 60, .n_inner = 200 },
+	{ "again, each has a processor", "in process, and a bare socketpair", ANSWER(LOOK_UP_IN(APART), WORKER, 1),
+	  ISOLATED, .apart = true, .own = ask_apart, .floor = look_up_inside_and_echo, .n_samples = 60, .n_inner = 200 },
 	{ "isolated: list 10,000 workers", "in process", ANSWER(LIST(10000), WORKERS, 10000), ISOLATED,
 	  .own = ask_apart, .floor = list_inside, .n_samples = 60, .n_inner = 1 },
 	{ "again, over all processors", "in process", ANSWER(LIST(10000), WORKERS, 10000), ISOLATED, .spread = true,
@@ -606,6 +609,47 @@ static void spread(void)
 
 	memset(&set, 0xff, sizeof set);
 	sched_setaffinity(0, sizeof set, &set);
+}
+
+/* Moves each thread of a process. */
+static void move_process(int pid, const cpu_set_t *set)
+{
+	char path[64];
+	struct dirent *entry;
+	DIR *threads;
+
+	snprintf(path, sizeof path, "/proc/%d/task", pid);
+	threads = opendir(path);
+	while (threads && (entry = readdir(threads)))
+		if (entry->d_name[0] != '.')
+			need(sched_setaffinity(atoi(entry->d_name), sizeof *set, set) == 0, "another processor");
+	if (threads)
+		closedir(threads);
+}
+
+/* Moves the children to where this process is not; where there is one processor alone they stay. */
+static void move_children(void)
+{
+	struct dirent *entry;
+	DIR *threads = opendir("/proc/self/task");
+	cpu_set_t here, there;
+
+	need(threads && sched_getaffinity(0, sizeof here, &here) == 0, "the own processor");
+	memset(&there, 0xff, sizeof there);
+	CPU_XOR(&there, &there, &here);
+	while (sysconf(_SC_NPROCESSORS_ONLN) > 1 && (entry = readdir(threads))) {
+		char path[300];
+		FILE *children;
+		int pid;
+
+		snprintf(path, sizeof path, "/proc/self/task/%s/children", entry->d_name);
+		children = fopen(path, "r");
+		while (children && fscanf(children, "%d", &pid) == 1)
+			move_process(pid, &there);
+		if (children)
+			fclose(children);
+	}
+	closedir(threads);
 }
 
 /* ---- Measuring ---- */
@@ -682,6 +726,8 @@ static void run_row(struct bench *bench, const struct row *row)
 	restart_host(bench);
 	if (row->set_up)
 		row->set_up(bench);
+	if (row->apart)
+		move_children();
 	/* The first is to warm up, and to be looked at. */
 	sample(bench, row->own);
 	check_answer(bench);

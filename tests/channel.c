@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Both ends of a channel in one process: what is sent comes, whether its reader looks,
- * sleeps, came too late or shares no memory; and what an enemy leaves in the memory. */
+ * sleeps or came too late; a channel that ends lets nobody wait; and what an enemy leaves in the memory. */
 #include "config.h"
 
 #include <pthread.h>
@@ -20,21 +20,17 @@ struct ends {
 
 static struct packet packet;
 
-static void open_ends(struct ends *ends, bool shared)
+static void open_ends(struct ends *ends)
 {
-	int pair[2], fd = memfd_create("channel", MFD_CLOEXEC);
+	int pair[2], fd = channel_share();
 
+	assert_true(fd >= 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-	assert_int_equal(ftruncate(fd, sizeof *ends->memory), 0);
 	ends->memory = channel_map(fd);
 	assert_non_null(ends->memory);
 	close(fd);
-	ends->ours = (struct channel){ .fd = pair[0] };
-	ends->theirs = (struct channel){ .fd = pair[1] };
-	if (!shared)
-		return;
-	ends->ours.in = ends->theirs.out = &ends->memory->answers[0];
-	ends->ours.out = ends->theirs.in = &ends->memory->questions[0];
+	ends->ours = (struct channel){ pair[0], &ends->memory->answers[0], &ends->memory->questions[0], 0, 0 };
+	ends->theirs = (struct channel){ pair[1], &ends->memory->questions[0], &ends->memory->answers[0], 0, 0 };
 }
 
 static void close_ends(struct ends *ends)
@@ -67,16 +63,14 @@ static void what_is_sent_comes(void **state)
 	struct ends ends;
 
 	(void)state;
-	for (int shared = 0; shared < 2; shared++) {
-		open_ends(&ends, shared);
-		for (size_t i = 0; i < COUNT(lens); i++)
-			for (int wait = 0; wait < 2; wait++) {
-				pass(&ends.ours, &ends.theirs, lens[i], wait);
-				pass(&ends.theirs, &ends.ours, lens[i], wait);
-			}
-		assert_int_equal(channel_receive(&ends.ours, &packet, 0, false), -EAGAIN);
-		close_ends(&ends);
-	}
+	open_ends(&ends);
+	for (size_t i = 0; i < COUNT(lens); i++)
+		for (int wait = 0; wait < 2; wait++) {
+			pass(&ends.ours, &ends.theirs, lens[i], wait);
+			pass(&ends.theirs, &ends.ours, lens[i], wait);
+		}
+	assert_int_equal(channel_receive(&ends.ours, &packet, 0, false), -EAGAIN);
+	close_ends(&ends);
 }
 
 static void what_comes_late_is_not_lost(void **state)
@@ -86,12 +80,10 @@ static void what_comes_late_is_not_lost(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(lens); i++) {
-		open_ends(&ends, true);
+		open_ends(&ends);
 		assert_int_equal(channel_receive(&ends.ours, &packet, packet_now_ns() + 1000000, true), -ETIMEDOUT);
-		assert_true(ends.ours.asleep);
 		assert_int_equal(channel_receive(&ends.ours, &packet, 0, false), -EAGAIN);
 		pass(&ends.theirs, &ends.ours, lens[i], false);
-		assert_false(ends.ours.asleep);
 		pass(&ends.theirs, &ends.ours, 16, true);
 		close_ends(&ends);
 	}
@@ -121,7 +113,7 @@ static void no_wake_is_missed(void **state)
 	char data[64];
 
 	(void)state;
-	open_ends(&ends, true);
+	open_ends(&ends);
 	assert_int_equal(pthread_create(&thread, NULL, answer, &ends.theirs), 0);
 	for (uint64_t i = 0; i < 20000; i++) {
 		memcpy(data, &i, sizeof i);
@@ -133,25 +125,104 @@ static void no_wake_is_missed(void **state)
 		assert_int_equal(packet.len, 8 + i % 50);
 		assert_memory_equal(packet.data, data, packet.len);
 	}
-	shutdown(ends.ours.fd, SHUT_RDWR);
+	channel_end(&ends.ours);
 	assert_int_equal(channel_receive(&ends.ours, &packet, 0, true), -EPIPE);
+	pthread_join(thread, NULL);
+	close_ends(&ends);
+}
+
+/* Ends a channel once its other end sleeps at it. */
+static void *end_of_sleep(void *data)
+{
+	struct ends *ends = data;
+
+	while (atomic_load(&ends->ours.in->state) != SLOT_ASLEEP)
+		sched_yield();
+	channel_end(&ends->theirs);
+	return NULL;
+}
+
+static void nobody_waits_at_a_channel_that_is_over(void **state)
+{
+	struct ends ends;
+	pthread_t thread;
+
+	(void)state;
+	open_ends(&ends);
+	assert_int_equal(pthread_create(&thread, NULL, end_of_sleep, &ends), 0);
+	assert_int_equal(channel_receive(&ends.ours, &packet, 0, true), -EPIPE);
+	pthread_join(thread, NULL);
+	assert_int_equal(channel_receive(&ends.ours, &packet, 0, true), -EPIPE);
+	assert_int_equal(channel_receive(&ends.ours, &packet, 0, false), -EPIPE);
+	assert_int_equal(channel_receive(&ends.theirs, &packet, 0, true), -EPIPE);
+	close_ends(&ends);
+}
+
+static void what_was_sent_before_the_end_still_comes(void **state)
+{
+	static const size_t lens[] = { 16, SLOT_SIZE, PACKET_MAX + 1 };
+	struct ends ends;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(lens); i++) {
+		char *data = calloc(1, lens[i]);
+
+		assert_non_null(data);
+		open_ends(&ends);
+		assert_int_equal(channel_send(&ends.theirs, data, lens[i], 0), 0);
+		channel_end(&ends.theirs);
+		assert_int_equal(channel_receive(&ends.ours, &packet, 0, true), 0);
+		assert_int_equal(packet.len, lens[i]);
+		packet_drop(&packet);
+		assert_int_equal(channel_receive(&ends.ours, &packet, 0, true), -EPIPE);
+		close_ends(&ends);
+		free(data);
+	}
+}
+
+/* Wakes who sleeps at a slot as if something were in it, until he has had enough. */
+static void *wake_for_nothing(void *data)
+{
+	struct slot *slot = data;
+
+	while (!atomic_load(&slot->over)) {
+		slot_wake(slot);
+		atomic_store(&slot->state, SLOT_ASLEEP);
+	}
+	return NULL;
+}
+
+static void an_enemy_keeps_nobody_beyond_the_deadline(void **state)
+{
+	struct ends ends;
+	pthread_t thread;
+	uint64_t until;
+
+	(void)state;
+	open_ends(&ends);
+	ends.ours.skip = 1;
+	until = packet_now_ns() + 50000000;
+	assert_int_equal(pthread_create(&thread, NULL, wake_for_nothing, ends.ours.in), 0);
+	while (packet_now_ns() < until) {
+		int rc = channel_receive(&ends.ours, &packet, until, true);
+
+		assert_true(rc == -ETIMEDOUT || rc == -EPROTO);
+	}
+	atomic_store(&ends.ours.in->over, 1);
 	pthread_join(thread, NULL);
 	close_ends(&ends);
 }
 
 static void what_an_enemy_writes_is_refused(void **state)
 {
+	static const uint32_t states[] = { SLOT_FULL, SLOT_ASLEEP, 4711, SLOT_PACKET };
 	struct ends ends;
 
 	(void)state;
-	for (int row = 0; row < 4; row++) {
-		open_ends(&ends, true);
-		if (row == 3)
-			assert_int_equal(channel_receive(&ends.ours, &packet, packet_now_ns() + 1000000, true), -ETIMEDOUT);
-		ends.ours.in->len = row == 0 ? sizeof ends.ours.in->data + 1 : 8;
-		ends.ours.in->state = row == 0 ? SLOT_FULL : row == 1 ? SLOT_ASLEEP : row == 2 ? 4711 : SLOT_EMPTY;
-		if (row == 3)
-			assert_int_equal(send(ends.theirs.fd, "!", 1, 0), 1);
+	for (size_t i = 0; i < COUNT(states); i++) {
+		open_ends(&ends);
+		ends.ours.in->len = i == 0 ? sizeof ends.ours.in->data + 1 : 8;
+		ends.ours.in->state = states[i];
 		assert_int_equal(channel_receive(&ends.ours, &packet, 0, true), -EPROTO);
 		close_ends(&ends);
 	}
@@ -207,13 +278,13 @@ static void files_of_an_enemy_are_refused_and_closed(void **state)
 		size_t n;
 
 		print_message("%s\n", rows[i].name);
-		open_ends(&ends, false);
+		open_ends(&ends);
 		assert_int_equal(ftruncate(file, rows[i].size), 0);
 		assert_true(rows[i].seals <= 0 || fcntl(file, F_ADD_SEALS, rows[i].seals) == 0);
 		n = n_descriptors();
 		send_descriptor(ends.theirs.fd, rows[i].twice ? file : -1);
 		send_descriptor(ends.theirs.fd, rows[i].seals < 0 ? -1 : file);
-		assert_int_equal(channel_receive(&ends.ours, &packet, 0, true), -EPROTO);
+		assert_int_equal(packet_receive(ends.ours.fd, &packet, 0), -EPROTO);
 		assert_false(packet.announced);
 		assert_int_equal(n_descriptors(), n);
 		close(file);
@@ -228,22 +299,20 @@ static void a_file_that_comes_later_than_it_is_announced_is_not_lost(void **stat
 	struct ends ends;
 
 	(void)state;
-	open_ends(&ends, false);
+	open_ends(&ends);
 	assert_true(file >= 0);
 	send_descriptor(ends.theirs.fd, -1);
-	assert_int_equal(channel_receive(&ends.ours, &packet, 0, false), -EAGAIN);
-	/* It is waited for up to the deadline, whatever is said of the socket. */
-	ends.ours.in_time = true;
-	assert_int_equal(channel_receive(&ends.ours, &packet, packet_now_ns() + 1000000, true), -ETIMEDOUT);
+	assert_int_equal(packet_take(ends.ours.fd, &packet), -EAGAIN);
+	assert_int_equal(packet_receive(ends.ours.fd, &packet, packet_now_ns() + 1000000), -ETIMEDOUT);
 	send_descriptor(ends.theirs.fd, file);
-	assert_int_equal(channel_receive(&ends.ours, &packet, 0, false), 0);
+	assert_int_equal(packet_take(ends.ours.fd, &packet), 0);
 	assert_int_equal(packet.len, 1);
 	assert_int_equal(packet.data[0], byte);
 	packet_drop(&packet);
-	pass(&ends.theirs, &ends.ours, 16, true);
+	pass(&ends.theirs, &ends.ours, SLOT_SIZE, true);
 	send_descriptor(ends.theirs.fd, -1);
 	shutdown(ends.theirs.fd, SHUT_RDWR);
-	assert_int_equal(channel_receive(&ends.ours, &packet, 0, true), -EPIPE);
+	assert_int_equal(packet_receive(ends.ours.fd, &packet, 0), -EPIPE);
 	packet.announced = false;
 	close(file);
 	close_ends(&ends);
@@ -259,41 +328,29 @@ static void what_cannot_be_made_ready_is_not_sent(void **state)
 	(void)state;
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	none = (struct rlimit){ 0, limit.rlim_max };
-	for (int asleep = 1; asleep >= 0; asleep--) {
-		open_ends(&ends, true);
-		if (asleep)
-			assert_int_equal(channel_receive(&ends.ours, &packet, packet_now_ns() + 1000000, true), -ETIMEDOUT);
-		setrlimit(RLIMIT_NOFILE, &none);
-		assert_int_equal(channel_send(&ends.theirs, large, sizeof large, 0), -EMFILE);
-		setrlimit(RLIMIT_NOFILE, &limit);
-		pass(&ends.theirs, &ends.ours, 16, asleep);
-		close_ends(&ends);
-	}
+	open_ends(&ends);
+	setrlimit(RLIMIT_NOFILE, &none);
+	assert_int_equal(channel_send(&ends.theirs, large, sizeof large, 0), -EMFILE);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	pass(&ends.theirs, &ends.ours, 16, true);
+	close_ends(&ends);
 }
 
-/* What finds no room in time leaves a reader who sleeps where he was, and ends one who may have been told of it. */
+/* What finds no room in time has been told to nobody, either. */
 static void what_finds_no_room_is_not_waited_for(void **state)
 {
 	static char packets[SLOT_SIZE + 1];
 	struct ends ends;
 
 	(void)state;
-	for (int asleep = 1; asleep >= 0; asleep--) {
-		open_ends(&ends, true);
-		if (asleep)
-			assert_int_equal(channel_receive(&ends.ours, &packet, packet_now_ns() + 1000000, true), -ETIMEDOUT);
-		while (send(ends.theirs.fd, "x", 1, MSG_DONTWAIT) == 1)
-			continue;
-		assert_int_equal(channel_send(&ends.theirs, packets, sizeof packets, packet_now_ns() + 1000000),
-				 asleep ? -ETIMEDOUT : -EPIPE);
-		while (recv(ends.ours.fd, packets, sizeof packets, MSG_DONTWAIT) == 1)
-			continue;
-		if (asleep)
-			pass(&ends.theirs, &ends.ours, 16, true);
-		else
-			assert_int_equal(channel_receive(&ends.ours, &packet, 0, true), -EPIPE);
-		close_ends(&ends);
-	}
+	open_ends(&ends);
+	while (send(ends.theirs.fd, "x", 1, MSG_DONTWAIT) == 1)
+		continue;
+	assert_int_equal(channel_send(&ends.theirs, packets, sizeof packets, packet_now_ns() + 1000000), -ETIMEDOUT);
+	while (recv(ends.ours.fd, packets, sizeof packets, MSG_DONTWAIT) == 1)
+		continue;
+	pass(&ends.theirs, &ends.ours, sizeof packets, true);
+	close_ends(&ends);
 }
 
 static void interrupt(int number)
@@ -301,19 +358,23 @@ static void interrupt(int number)
 	(void)number;
 }
 
-static void a_wait_that_is_interrupted_is_not_begun_again(void **state)
+static void a_wait_that_is_interrupted_goes_on_to_its_deadline(void **state)
 {
 	const struct sigaction action = { .sa_handler = interrupt }, standard = { .sa_handler = SIG_DFL };
 	const struct itimerval often = { { 0, 10000 }, { 0, 10000 } }, never = { { 0, 0 }, { 0, 0 } };
 	struct ends ends;
+	uint64_t until;
 
 	(void)state;
-	open_ends(&ends, false);
-	/* This socket would wait for ever. */
-	ends.ours.in_time = true;
+	open_ends(&ends);
 	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &often, NULL);
-	assert_int_equal(channel_receive(&ends.ours, &packet, packet_now_ns() + 1000000, true), -ETIMEDOUT);
+	until = packet_now_ns() + 35000000;
+	assert_int_equal(channel_receive(&ends.ours, &packet, until, true), -ETIMEDOUT);
+	assert_true(packet_now_ns() >= until);
+	until = packet_now_ns() + 35000000;
+	assert_int_equal(packet_receive(ends.ours.fd, &packet, until), -ETIMEDOUT);
+	assert_true(packet_now_ns() >= until);
 	setitimer(ITIMER_REAL, &never, NULL);
 	sigaction(SIGALRM, &standard, NULL);
 	close_ends(&ends);
@@ -330,10 +391,8 @@ static void memory_of_another_size_is_none(void **state)
 	assert_null(channel_map(fd));
 	close(fd);
 	fd = channel_share();
-	if (fd >= 0) {
-		assert_int_equal(ftruncate(fd, 0), -1);
-		close(fd);
-	}
+	assert_int_equal(ftruncate(fd, 0), -1);
+	close(fd);
 }
 
 int main(void)
@@ -342,12 +401,15 @@ int main(void)
 		cmocka_unit_test(what_is_sent_comes),
 		cmocka_unit_test(what_comes_late_is_not_lost),
 		cmocka_unit_test(no_wake_is_missed),
+		cmocka_unit_test(nobody_waits_at_a_channel_that_is_over),
+		cmocka_unit_test(what_was_sent_before_the_end_still_comes),
+		cmocka_unit_test(an_enemy_keeps_nobody_beyond_the_deadline),
 		cmocka_unit_test(what_an_enemy_writes_is_refused),
 		cmocka_unit_test(files_of_an_enemy_are_refused_and_closed),
 		cmocka_unit_test(a_file_that_comes_later_than_it_is_announced_is_not_lost),
 		cmocka_unit_test(what_cannot_be_made_ready_is_not_sent),
 		cmocka_unit_test(what_finds_no_room_is_not_waited_for),
-		cmocka_unit_test(a_wait_that_is_interrupted_is_not_begun_again),
+		cmocka_unit_test(a_wait_that_is_interrupted_goes_on_to_its_deadline),
 		cmocka_unit_test(memory_of_another_size_is_none),
 	};
 

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Questions and answers in turn between two processes. Where there is a second processor
- * they go through memory that both share, and who waits looks there for a while before he
- * sleeps on the socket: so what is answered at once needs no system call. Where both were on
- * one processor it cannot be answered while he looks, so he sleeps at once; and where he looked
- * in vain, since the processors are busy or nothing happens, he does so less and less. What is
- * longer than a slot goes through the socket as a packet, and so does all where no memory is
- * shared.
+ * Questions and answers in turn between two processes, through memory that both share. Who waits
+ * looks there for a while before he sleeps: so what is answered at once needs no system call. Where
+ * both were on one processor it cannot be answered while he looks, so he sleeps at once; and where he
+ * looked in vain, since the processors are busy or nothing happens, he does so less and less. What is
+ * longer than a slot goes through a socket as a packet, and the slot tells of it behind that.
  *
- * A slot is empty, full, announces a packet, or says that its reader sleeps and is to be
- * woken by one of one byte; only its reader empties it, and only from empty does he go to
- * sleep. The other end may be an enemy: it can change the memory at any time, so that what
- * is there is copied before it is looked at; and it cannot shorten it.
+ * A slot is empty, full, tells of a packet, or says that its reader sleeps at it, who has to be woken
+ * then. Only its reader empties it, and only from empty does he go to sleep. What ends a channel says so in
+ * both slots, so that the other end is not waited for: a process that is killed cannot, and who started it
+ * does so for it. The other end may be an enemy: it can change the memory at any time, so that what is there
+ * is copied before it is looked at, and who is not to wait for ever gives a deadline; and it cannot
+ * shorten the memory.
  */
 #ifndef BERTH_INLINE_CHANNEL_H
 #define BERTH_INLINE_CHANNEL_H
@@ -20,7 +20,9 @@
 #define _GNU_SOURCE
 #endif
 
+#include <linux/futex.h>
 #include <stdatomic.h>
+#include <sys/syscall.h>
 
 #include "inline/frames.h"
 #include "inline/packets.h"
@@ -31,6 +33,13 @@ enum {
 	SLOT_SIZE = 16 << 10,
 };
 
+/* The one whose times are those of struct timespec. */
+#if defined SYS_futex_time64 && defined __TIMESIZE && __TIMESIZE != __WORDSIZE
+#define SYS_FUTEX SYS_futex_time64
+#else
+#define SYS_FUTEX SYS_futex
+#endif
+
 enum slot_state {
 	SLOT_EMPTY,
 	SLOT_FULL,
@@ -39,10 +48,11 @@ enum slot_state {
 };
 
 struct slot {
-	_Alignas(64) _Atomic uint32_t state;
-	_Atomic int32_t cpu; /* the processor of who has filled it last */
+	_Alignas(64) _Atomic uint32_t state; /* a futex of its reader's */
+	_Atomic int32_t cpu;                 /* the processor of who has filled it last */
+	_Atomic uint32_t over;               /* nothing comes behind what is in it */
 	uint32_t len;
-	char data[SLOT_SIZE - 12];
+	char data[SLOT_SIZE - 16];
 };
 
 /* What both processes map. */
@@ -51,38 +61,37 @@ struct channel_memory {
 };
 
 struct channel {
-	int fd;                /* a socket as in inline/packets.h, the caller's */
-	bool in_time;          /* the socket by itself waits no longer than up to the deadline */
-	struct slot *in, *out; /* NULL: nothing is shared */
-	bool asleep;           /* the other end will wake us */
+	int fd; /* a socket as in inline/packets.h, the caller's */
+	struct slot *in, *out;
 	unsigned skip, n_skip; /* waits without looking: that are still to come, and behind the next one in vain */
 };
 
-/* A file with the memory; -1 where it is of no use, or cannot be had. */
+/* A file with the memory, or a negative errno. */
 static inline int channel_share(void)
 {
-	cpu_set_t set;
-	int fd;
+	int fd = memfd_create("berth-channel", MFD_CLOEXEC | MFD_ALLOW_SEALING), error;
 
-	if (sched_getaffinity(0, sizeof set, &set) < 0 || CPU_COUNT(&set) < 2)
-		return -1;
-	fd = memfd_create("berth-channel", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd >= 0 && ftruncate(fd, sizeof(struct channel_memory)) == 0 &&
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW) == 0)
 		return fd;
+	error = errno;
 	if (fd >= 0)
 		close(fd);
-	return -1;
+	return -error;
 }
 
-/* The memory in a file; NULL where it is none. */
+/* The memory in a file; NULL with errno where it is none. */
 static inline struct channel_memory *channel_map(int fd)
 {
 	struct stat st;
 	void *memory;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size != sizeof(struct channel_memory))
+	if (fstat(fd, &st) < 0)
 		return NULL;
+	if (st.st_size != sizeof(struct channel_memory)) {
+		errno = EINVAL;
+		return NULL;
+	}
 	memory = mmap(NULL, sizeof(struct channel_memory), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	return memory == MAP_FAILED ? NULL : (struct channel_memory *)memory;
 }
@@ -124,7 +133,30 @@ static inline enum slot_state channel_look(struct channel *channel)
 	return (enum slot_state)state;
 }
 
-static inline int channel_take_slot(struct slot *slot, struct packet *packet)
+/* Sleeps at an empty slot until something happens to it, or up to the deadline; 0: for ever. */
+static inline enum slot_state slot_sleep(struct slot *in, uint64_t deadline_ns)
+{
+	const struct timespec until = { (time_t)(deadline_ns / 1000000000), (long)(deadline_ns % 1000000000) };
+	uint32_t state = SLOT_EMPTY;
+	bool late = false;
+
+	/* Where that fails it has come just now. */
+	if (!atomic_compare_exchange_strong(&in->state, &state, SLOT_ASLEEP))
+		return (enum slot_state)state;
+	while ((state = atomic_load(&in->state)) == SLOT_ASLEEP && !late && !atomic_load(&in->over))
+		late = syscall(SYS_FUTEX, &in->state, FUTEX_WAIT_BITSET, SLOT_ASLEEP, deadline_ns ? &until : NULL, NULL,
+			       FUTEX_BITSET_MATCH_ANY) < 0 && errno == ETIMEDOUT;
+	if (state == SLOT_ASLEEP && atomic_compare_exchange_strong(&in->state, &state, SLOT_EMPTY))
+		state = SLOT_EMPTY;
+	return (enum slot_state)state;
+}
+
+static inline void slot_wake(struct slot *slot)
+{
+	syscall(SYS_FUTEX, &slot->state, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+static inline int slot_take(struct slot *slot, struct packet *packet)
 {
 	uint32_t len = *(volatile uint32_t *)&slot->len;
 
@@ -138,37 +170,25 @@ static inline int channel_take_slot(struct slot *slot, struct packet *packet)
 	return 0;
 }
 
-/* Sends bytes, waiting for room up to the deadline. As packet_send. */
+/* Sends bytes, waiting for room up to the deadline. What fails has not been told. As packet_send. */
 static inline int channel_send(struct channel *channel, const char *data, size_t len, uint64_t deadline_ns)
 {
 	struct slot *out = channel->out;
-	bool fits = out && len <= sizeof out->data;
-	uint32_t before = SLOT_ASLEEP;
-	int file = -1, rc = 0;
+	bool fits = len <= sizeof out->data;
 
 	if (fits) {
 		memcpy(out->data, data, len);
 		out->len = (uint32_t)len;
-		atomic_store_explicit(&out->cpu, sched_getcpu(), memory_order_relaxed);
 	} else {
-		/* What fails here has been told to nobody. */
-		rc = packet_prepare(data, len, &file);
+		int rc = packet_send(channel->fd, data, len, deadline_ns);
+
 		if (rc < 0)
 			return rc;
 	}
-	if (out)
-		before = atomic_exchange_explicit(&out->state, fits ? SLOT_FULL : SLOT_PACKET, memory_order_acq_rel);
-	if (fits && before != SLOT_ASLEEP)
-		return 0;
-	rc = fits ? packet_send(channel->fd, "!", 1, deadline_ns) : packet_send_prepared(channel->fd, data, len, file, deadline_ns);
-	if (rc < 0 && out && before == SLOT_ASLEEP) {
-		atomic_store_explicit(&out->state, SLOT_ASLEEP, memory_order_release);
-	} else if (rc < 0 && out) {
-		/* He may have begun to wait for it. */
-		shutdown(channel->fd, SHUT_RDWR);
-		rc = -EPIPE;
-	}
-	return rc;
+	atomic_store_explicit(&out->cpu, sched_getcpu(), memory_order_relaxed);
+	if (atomic_exchange(&out->state, fits ? SLOT_FULL : SLOT_PACKET) == SLOT_ASLEEP)
+		slot_wake(out);
+	return 0;
 }
 
 /* Receives what was sent, up to the deadline; 0: for ever. wait: else what is not there already
@@ -176,31 +196,39 @@ static inline int channel_send(struct channel *channel, const char *data, size_t
 static inline int channel_receive(struct channel *channel, struct packet *packet, uint64_t deadline_ns, bool wait)
 {
 	struct slot *in = channel->in;
-	uint32_t state = SLOT_EMPTY;
+	enum slot_state state = wait ? channel_look(channel) : (enum slot_state)atomic_load(&in->state);
 	int rc;
 
-	if (in && !channel->asleep) {
-		state = wait ? channel_look(channel) : atomic_load_explicit(&in->state, memory_order_acquire);
-		if (state == SLOT_EMPTY && !wait)
-			return -EAGAIN;
-		/* Where that fails it has come just now. */
-		if (state == SLOT_EMPTY)
-			channel->asleep = atomic_compare_exchange_strong(&in->state, &state, SLOT_ASLEEP);
-		if (state == SLOT_FULL)
-			return channel_take_slot(in, packet);
-		if (!channel->asleep && state != SLOT_PACKET)
-			return -EPROTO;
+	if (state == SLOT_EMPTY && wait)
+		state = slot_sleep(in, deadline_ns);
+	switch (state) {
+	case SLOT_FULL:
+		return slot_take(in, packet);
+	case SLOT_PACKET:
+		rc = packet_take(channel->fd, packet);
+		atomic_store_explicit(&in->state, SLOT_EMPTY, memory_order_release);
+		return rc == -EAGAIN ? -EPROTO : rc;
+	case SLOT_EMPTY:
+		return atomic_load(&in->over) ? -EPIPE : wait ? -ETIMEDOUT : -EAGAIN;
+	default:
+		return -EPROTO;
 	}
-	rc = !wait ? packet_take(channel->fd, packet, MSG_DONTWAIT) :
-		     packet_receive(channel->fd, packet, deadline_ns, deadline_ns && !channel->in_time ? MSG_DONTWAIT : 0);
-	if (rc < 0 || !in)
-		return rc;
-	channel->asleep = false;
-	if (packet->len == 1 && !packet->map)
-		return atomic_load_explicit(&in->state, memory_order_acquire) == SLOT_FULL ? channel_take_slot(in, packet) :
-											     -EPROTO;
-	atomic_store_explicit(&in->state, SLOT_EMPTY, memory_order_release);
-	return 0;
+}
+
+/* Has both ends find that nothing comes any more behind what is in a slot, whoever sleeps there. [any thread] */
+static inline void slot_end(struct slot *slot)
+{
+	uint32_t state = SLOT_ASLEEP;
+
+	atomic_store(&slot->over, 1);
+	if (atomic_compare_exchange_strong(&slot->state, &state, SLOT_EMPTY))
+		slot_wake(slot);
+}
+
+static inline void channel_end(const struct channel *channel)
+{
+	slot_end(channel->in);
+	slot_end(channel->out);
 }
 
 #endif

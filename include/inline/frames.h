@@ -27,7 +27,7 @@
 #include "inline/block.h"
 
 enum {
-	FRAMES_VERSION = 4,
+	FRAMES_VERSION = 5,
 	FRAMES_MAX = 256 << 20,  /* bytes of all structs that are read in turn, as if each had all its fields */
 	FRAME_FIELDS_MAX = 15,
 	FRAME_LANES_MAX = 4, /* calls at once */

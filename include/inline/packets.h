@@ -135,24 +135,18 @@ static inline int packet_send_file(int fd, int file, uint64_t deadline_ns)
 	return rc < 0 ? -EPIPE : 0;
 }
 
-/* Makes ready what a packet needs before anybody is told of it: *filep is a file, or -1 where the packet
- * goes through the socket itself. 0 or a negative errno. */
-static inline int packet_prepare(const char *data, size_t len, int *filep)
+/* Sends one packet, which is not PACKET_MARK alone, waiting for room up to the deadline. 0 or a
+ * negative errno; -EPIPE where nobody is there any more. */
+static inline int packet_send(int fd, const char *data, size_t len, uint64_t deadline_ns)
 {
-	*filep = -1;
+	int file, rc = 0;
+
 	if (len > PACKET_FILE_MAX)
 		return -EMSGSIZE;
-	if (len > PACKET_MAX)
-		*filep = packet_file(data, len);
-	return len > PACKET_MAX && *filep < 0 ? *filep : 0;
-}
-
-/* Sends a packet that was prepared, and closes its file. As packet_send. */
-static inline int packet_send_prepared(int fd, const char *data, size_t len, int file, uint64_t deadline_ns)
-{
-	int rc = 0;
-
-	if (file >= 0) {
+	if (len > PACKET_MAX) {
+		file = packet_file(data, len);
+		if (file < 0)
+			return file;
 		rc = packet_send_file(fd, file, deadline_ns);
 		close(file);
 		return rc;
@@ -160,15 +154,6 @@ static inline int packet_send_prepared(int fd, const char *data, size_t len, int
 	while (rc == 0 && send(fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		rc = packet_wait_to_send(fd, deadline_ns);
 	return rc;
-}
-
-/* Sends one packet, which is not PACKET_MARK alone, waiting for room up to the deadline. 0 or a
- * negative errno; -EPIPE where nobody is there any more. */
-static inline int packet_send(int fd, const char *data, size_t len, uint64_t deadline_ns)
-{
-	int file, rc = packet_prepare(data, len, &file);
-
-	return rc < 0 ? rc : packet_send_prepared(fd, data, len, file, deadline_ns);
 }
 
 /* Maps what came as a file, which is closed. */
@@ -219,18 +204,18 @@ static inline int packet_take_file(int fd, struct packet *packet)
 }
 
 /* Takes one packet if it is there: 0, -EAGAIN, -EPIPE at the end, or -EPROTO where it is
- * none of ours. flags: MSG_DONTWAIT, or 0 to wait for it once, as long as the socket does by
- * itself. Of a socket, all go to one struct packet. */
-static inline int packet_take(int fd, struct packet *packet, int flags)
+ * none of ours. Of a socket, all go to one struct packet. */
+static inline int packet_take(int fd, struct packet *packet)
 {
 	ssize_t n;
 
 	if (packet->announced)
 		return packet_take_file(fd, packet);
-	n = recv(fd, packet->room, sizeof packet->room, flags | MSG_TRUNC);
-	/* A signal may have come at any time of the wait: so it is not begun again. */
+	do
+		n = recv(fd, packet->room, sizeof packet->room, MSG_DONTWAIT | MSG_TRUNC);
+	while (n < 0 && errno == EINTR);
 	if (n <= 0)
-		return n == 0 || errno == ECONNRESET ? -EPIPE : errno == EINTR ? -EAGAIN : -errno;
+		return n == 0 || errno == ECONNRESET ? -EPIPE : -errno;
 	if ((size_t)n > sizeof packet->room)
 		return -EPROTO;
 	packet->announced = n == 1 && packet->room[0] == PACKET_MARK;
@@ -242,16 +227,15 @@ static inline int packet_take(int fd, struct packet *packet, int flags)
 	return 0;
 }
 
-/* Receives one packet up to the deadline, 0: for ever. As packet_take, and -ETIMEDOUT. flags: of
- * the first try, 0 where the socket by itself waits no longer than that, which saves a system call. */
-static inline int packet_receive(int fd, struct packet *packet, uint64_t deadline_ns, int flags)
+/* Receives one packet up to the deadline, 0: for ever. As packet_take, and -ETIMEDOUT. */
+static inline int packet_receive(int fd, struct packet *packet, uint64_t deadline_ns)
 {
-	int rc = packet_take(fd, packet, flags);
+	int rc;
 
-	while (rc == -EAGAIN) {
+	while ((rc = packet_take(fd, packet)) == -EAGAIN) {
 		rc = packet_wait(fd, POLLIN, deadline_ns);
-		if (rc == 0)
-			rc = packet_take(fd, packet, MSG_DONTWAIT);
+		if (rc < 0)
+			break;
 	}
 	return rc;
 }

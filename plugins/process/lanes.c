@@ -16,6 +16,10 @@
 #include "bytes.h"
 #include "inline/channel.h"
 
+enum {
+	CLOSE_NS = 100000000,
+};
+
 struct lane {
 	struct channel channel;
 	bool busy;
@@ -31,7 +35,7 @@ struct lanes {
 	struct bytes start;
 	uint64_t timeout_ns;
 	int plugin_fd;
-	struct channel_memory *memory; /* of this life of the child; NULL: none is shared */
+	struct channel_memory *memory; /* of this life of the child */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -92,17 +96,19 @@ void lanes_set_child(struct lanes *lanes, struct child *child)
 
 /* ---- For the keeper ---- */
 
-/* Makes memory for a life of the child, if it is of use; returns what the child is given. */
-static int share_memory(struct lanes *lanes, int null_fd)
+/* Makes memory for a life of the child. Returns what the child is given, or a negative errno. */
+static int share_memory(struct lanes *lanes)
 {
-	int fd = channel_share();
+	int fd = channel_share(), error;
 
+	if (fd < 0)
+		return fd;
 	lanes->memory = channel_map(fd);
 	if (lanes->memory)
 		return fd;
-	if (fd >= 0)
-		close(fd);
-	return null_fd;
+	error = errno;
+	close(fd);
+	return -error;
 }
 
 static void drop_memory(struct lanes *lanes)
@@ -115,15 +121,11 @@ static void drop_memory(struct lanes *lanes)
 static int lanes_connect(void *speaker, uint64_t life, int null_fd, int error_fd, struct child_ends *ends)
 {
 	struct lanes *lanes = speaker;
-	/* A wait that the socket ends itself is a system call less than one with a poll. */
-	const struct timeval timeout = {
-		(time_t)(lanes->timeout_ns / 1000000000), (suseconds_t)(lanes->timeout_ns % 1000000000 / 1000),
-	};
-	int rc = 0;
+	int memory_fd = share_memory(lanes), rc = memory_fd < 0 ? memory_fd : 0;
 
-	*ends = (struct child_ends){ .fds = { null_fd, error_fd, error_fd, null_fd, share_memory(lanes, null_fd) },
+	*ends = (struct child_ends){ .fds = { null_fd, error_fd, error_fd, null_fd, rc < 0 ? null_fd : memory_fd },
 				     .n = FRAME_LANE_FD };
-	if (lanes->plugin_fd >= 0) {
+	if (lanes->plugin_fd >= 0 && rc == 0) {
 		/* The keeper closes what the child is given. */
 		ends->fds[FRAME_PLUGIN_FD] = fcntl(lanes->plugin_fd, F_DUPFD_CLOEXEC, 0);
 		rc = ends->fds[FRAME_PLUGIN_FD] < 0 ? -errno : 0;
@@ -137,11 +139,9 @@ static int lanes_connect(void *speaker, uint64_t life, int null_fd, int error_fd
 			break;
 		lanes->lanes[i].channel = (struct channel){
 			.fd = pair[0],
-			.in = lanes->memory ? &lanes->memory->answers[i] : NULL,
-			.out = lanes->memory ? &lanes->memory->questions[i] : NULL,
+			.in = &lanes->memory->answers[i],
+			.out = &lanes->memory->questions[i],
 		};
-		if (setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout) < 0)
-			rc = -errno;
 		lanes->lanes[i].packet->announced = false;
 		lanes->lanes[i].late_ns = 0;
 		ends->fds[ends->n++] = pair[1];
@@ -213,7 +213,7 @@ static int lanes_heard(void *speaker, struct trouble *trouble)
 	struct lanes *lanes = speaker;
 	struct packet *packet = lanes->lanes[0].packet;
 	struct lane_answer answer;
-	int rc = packet_take(lanes->lanes[0].channel.fd, packet, MSG_DONTWAIT);
+	int rc = packet_take(lanes->lanes[0].channel.fd, packet);
 
 	if (rc == -EAGAIN)
 		return 0;
@@ -263,7 +263,22 @@ static void lanes_part(void *speaker)
 	struct lanes *lanes = speaker;
 
 	for (size_t i = 0; i < lanes->n; i++)
-		shutdown(lanes->lanes[i].channel.fd, SHUT_WR);
+		slot_end(lanes->lanes[i].channel.out);
+	/* Where it waits for its instance, or to be told that its failure was read. */
+	shutdown(lanes->lanes[0].channel.fd, SHUT_WR);
+}
+
+/* Whoever waits on a lane finds it closed. */
+static void close_lanes(const struct lanes *lanes)
+{
+	for (size_t i = 0; i < lanes->n; i++) {
+		const struct channel *channel = &lanes->lanes[i].channel;
+
+		if (channel->fd < 0)
+			continue;
+		channel_end(channel);
+		shutdown(channel->fd, SHUT_RDWR);
+	}
 }
 
 static bool any_busy(const struct lanes *lanes)
@@ -278,15 +293,17 @@ static void lanes_disconnect(void *speaker, const struct trouble *trouble)
 {
 	struct lanes *lanes = speaker;
 
-	/* Those who wait on a lane find it closed, and ask the child what happened. */
+	/* Those who waited ask the child what happened. */
 	(void)trouble;
 	pthread_mutex_lock(&lanes->lock);
 	lanes->up = false;
 	pthread_cond_broadcast(&lanes->changed);
-	for (size_t i = 0; i < lanes->n; i++)
-		shutdown(lanes->lanes[i].channel.fd, SHUT_RDWR);
-	while (any_busy(lanes))
-		child_cond_wait(&lanes->changed, &lanes->lock, 0);
+	close_lanes(lanes);
+	while (any_busy(lanes)) {
+		/* Once more, since a process that was left behind can still write to the memory. */
+		child_cond_wait(&lanes->changed, &lanes->lock, packet_now_ns() + CLOSE_NS);
+		close_lanes(lanes);
+	}
 	for (size_t i = 0; i < lanes->n; i++) {
 		if (lanes->lanes[i].channel.fd >= 0)
 			close(lanes->lanes[i].channel.fd);
@@ -355,9 +372,8 @@ static struct lane *find_late(struct lanes *lanes, bool *overduep)
 	return found;
 }
 
-/* Takes a lane of that life of the child, which may be a late one; *waitedp: not at once. 1: that
- * life is over; -1: the trouble. */
-static int take_lane(struct lanes *lanes, uint64_t life, uint64_t deadline_ns, struct lane **lanep, bool *waitedp,
+/* Takes a lane of that life of the child, which may be a late one. 1: that life is over; -1: the trouble. */
+static int take_lane(struct lanes *lanes, uint64_t life, uint64_t deadline_ns, struct lane **lanep,
 		     struct trouble *trouble)
 {
 	bool overdue;
@@ -366,7 +382,6 @@ static int take_lane(struct lanes *lanes, uint64_t life, uint64_t deadline_ns, s
 	pthread_mutex_lock(&lanes->lock);
 	while (rc == 0 && lanes->up && lanes->life == life && !(*lanep = find_free(lanes)) &&
 	       !(*lanep = find_late(lanes, &overdue))) {
-		*waitedp = true;
 		if (overdue)
 			rc = trouble_set(trouble, TROUBLE_TIMEOUT,
 					 "the process has not answered what it was asked before");
@@ -458,7 +473,7 @@ int lanes_ask(struct lanes *lanes, enum frame_operation operation, const void *r
 {
 	struct lane *lane = NULL;
 	uint64_t life, due, until;
-	bool sent = false, waited = false;
+	bool sent = false;
 	int rc;
 
 	do {
@@ -467,12 +482,10 @@ int lanes_ask(struct lanes *lanes, enum frame_operation operation, const void *r
 			return -1;
 		due = packet_now_ns() + lanes->timeout_ns;
 		until = deadline_ns && deadline_ns < due ? deadline_ns : due;
-		rc = take_lane(lanes, life, until, &lane, &waited, trouble);
+		rc = take_lane(lanes, life, until, &lane, trouble);
 	} while (rc > 0);
 	if (rc < 0)
 		return -1;
-	/* The socket waits for as long as a whole call may take. */
-	lane->channel.in_time = until == due && !waited && !lane->late_ns;
 	rc = write_question(lane, operation, request, until) ? talk(lanes, lane, due, until, answer, &sent) : -ENOMEM;
 	if (rc == 0) {
 		answer->lane = lane;

@@ -12,6 +12,7 @@
 
 static struct channel_memory *memory;
 static struct packet packet;
+static bool in_slots; /* else all goes through the socket */
 static unsigned sum; /* so that what came is read */
 
 /* Lends a file of a few bytes. */
@@ -43,12 +44,15 @@ static void leave_in_memory(struct slot *slot, struct fuzz *fuzz)
 	memcpy(slot->data, text.ptr ? text.ptr : "", text.len);
 	slot->len = fuzz_byte(fuzz) % 2 ? (uint32_t)text.len : (uint32_t)fuzz_u64(fuzz);
 	atomic_store(&slot->state, fuzz_below(fuzz, 6));
+	atomic_store(&slot->over, fuzz_byte(fuzz) % 8 == 0);
 }
 
 /* Takes what is there; false where the connection is over. */
 static bool receive(struct channel *channel, bool wait)
 {
-	int rc = channel_receive(channel, &packet, wait ? 1 : 0, wait);
+	int rc = in_slots ? channel_receive(channel, &packet, wait ? 1 : 0, wait) :
+		 wait	  ? packet_receive(channel->fd, &packet, 1) :
+			    packet_take(channel->fd, &packet);
 
 	if (rc == -EAGAIN || rc == -ETIMEDOUT)
 		return true;
@@ -107,16 +111,14 @@ int LLVMFuzzerInitialize(int *argcp, char ***argvp)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz fuzz = { data, size };
-	bool shared = fuzz_byte(&fuzz) % 2;
-	struct channel channel = { .fd = -1 };
+	struct channel channel = { .in = &memory->answers[0], .out = &memory->questions[0] };
 	unsigned n = fuzz_n_open();
 	int pair[2];
 
+	in_slots = fuzz_byte(&fuzz) % 2;
 	FUZZ_CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
 	memset(&memory->answers[0], 0, offsetof(struct slot, data));
 	channel.fd = pair[0];
-	channel.in = shared ? &memory->answers[0] : NULL;
-	channel.out = shared ? &memory->questions[0] : NULL;
 	packet.announced = false;
 	for (int i = 0; i < 64 && fuzz.left > 0 && act(&channel, pair[1], &fuzz); i++)
 		continue;
