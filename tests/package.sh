@@ -54,7 +54,7 @@ tar -C "$scratch/old/berth" --strip-components=1 -xf "$tarball" >"$scratch/log" 
 	cp -R "$scratch/old/berth/packaging/debian" "$scratch/old/berth/debian"
 step $? "it is unpacked, with packaging/debian as debian"
 cp -R "$scratch/old/berth" "$scratch/new/berth"
-(cd "$scratch/old/berth" && dpkg-buildpackage -us -uc -b) >"$scratch/log" 2>&1
+(cd "$scratch/old/berth" && DEB_BUILD_OPTIONS=parallel=4 dpkg-buildpackage -us -uc -b) >"$scratch/log" 2>&1
 step $? "dpkg-buildpackage, which runs the tests"
 
 # The version behind it, as the next upload would have it.
