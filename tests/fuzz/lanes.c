@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Calls on the lanes of an isolated instance whose process is an enemy: whatever it has sent
+/* Calls on the lanes of an isolated instance whose process is an enemy: whatever it has said
  * before it is asked, late or twice, a call is answered with pushes that can be read, or with a
  * trouble. The input is what happens, a byte for each thing and what it needs behind it. */
 #include "config.h"
@@ -7,14 +7,16 @@
 #include "plugins/process/lanes.h"
 
 #include <fcntl.h>
-#include <sched.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/services.h"
+#include "inline/channel.h"
 #include "tests/fuzz/fuzz.h"
 
-enum { N_CALLS_MAX = 8 }; /* each that is not answered waits for a tick of the clock */
+enum {
+	N_CALLS_MAX = 8, /* each that is not answered waits for the clock */
+	ANSWER_MAX = sizeof(struct frame_answer) + 256,
+};
 
 static struct services services;
 static struct frame_room room;
@@ -57,19 +59,40 @@ bool child_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadl
 
 /* ---- The enemy ---- */
 
-/* Sends bytes, or an answer that begins as one does. */
-static void say(int fd, struct fuzz *fuzz)
+/* Bytes, or an answer that begins as one does. */
+static size_t make_answer(char bytes[ANSWER_MAX], struct fuzz *fuzz)
 {
 	struct frame_answer head = { .returned = (int32_t)fuzz_byte(fuzz), .version = FRAMES_VERSION };
 	struct berth_text text = fuzz_text(fuzz);
-	char bytes[sizeof head + 256];
+	size_t len = head.returned < 0xf0 ? sizeof head : 0;
 
-	memcpy(bytes, &head, sizeof head);
-	memcpy(bytes + sizeof head, text.ptr ? text.ptr : "", text.len);
-	if (head.returned < 0xf0)
-		send(fd, bytes, sizeof head + text.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-	else
-		send(fd, text.ptr ? text.ptr : "", text.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	memcpy(bytes, &head, len);
+	memcpy(bytes + len, text.ptr ? text.ptr : "", text.len);
+	return len + text.len;
+}
+
+static void say(int fd, struct fuzz *fuzz)
+{
+	char bytes[ANSWER_MAX];
+	size_t len = make_answer(bytes, fuzz);
+
+	send(fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void leave_in_slot(struct slot *slot, struct fuzz *fuzz)
+{
+	slot->len = (uint32_t)make_answer(slot->data, fuzz);
+	atomic_store(&slot->state, SLOT_FULL);
+}
+
+/* What no child of ours does: a packet that is none, or states that are not to be. */
+static void break_slot(struct slot *slot, int fd, struct fuzz *fuzz)
+{
+	if (fuzz_byte(fuzz) % 2)
+		send(fd, "F", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	slot->len = (uint32_t)fuzz_u64(fuzz);
+	atomic_store(&slot->state, fuzz_below(fuzz, 6));
+	atomic_store(&slot->over, fuzz_byte(fuzz) % 8 == 0);
 }
 
 /* ---- The host ---- */
@@ -113,10 +136,13 @@ static void live(struct lanes *lanes, struct fuzz *fuzz)
 {
 	struct trouble trouble = { .kind = TROUBLE_NONE };
 	struct child_ends ends;
+	struct channel_memory *memory;
 	struct lane_answer opening;
 	int rc, n_calls = 0;
 
 	FUZZ_CHECK(lanes_speech.connect(lanes, 1, null_fd, null_fd, &ends) == 0);
+	memory = channel_map(ends.fds[FRAME_MEMORY_FD]);
+	FUZZ_CHECK(memory);
 	FUZZ_CHECK(lanes_speech.greet(lanes, &trouble) == 0);
 	say(ends.fds[FRAME_LANE_FD], fuzz);
 	rc = lanes_speech.heard(lanes, &trouble);
@@ -124,37 +150,35 @@ static void live(struct lanes *lanes, struct fuzz *fuzz)
 	if (lanes_opening(lanes, &opening))
 		read_pushes(&opening.pushes);
 	while (rc > 0 && fuzz->left > 0 && n_calls < N_CALLS_MAX) {
-		int fd = ends.fds[(size_t)FRAME_LANE_FD + fuzz_below(fuzz, (unsigned)(ends.n - FRAME_LANE_FD))];
-		unsigned deed = fuzz_below(fuzz, 8);
+		unsigned i = fuzz_below(fuzz, (unsigned)(ends.n - FRAME_LANE_FD)), deed = fuzz_below(fuzz, 8);
+		struct slot *slot = &memory->answers[i];
+		int fd = ends.fds[FRAME_LANE_FD + i];
 
-		if (deed < 4)
-			say(fd, fuzz);
+		if (deed < 3)
+			leave_in_slot(slot, fuzz);
+		else if (deed == 3)
+			say(fd, fuzz), atomic_store(&slot->state, SLOT_PACKET);
 		else if (deed == 4)
 			shutdown(fd, SHUT_RDWR);
 		else if (deed == 5)
-			send(fd, "F", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+			break_slot(slot, fd, fuzz);
 		else
 			ask(lanes, fuzz), n_calls++;
 		lanes_speech.silent_since(lanes);
 	}
 	lanes_speech.part(lanes);
 	lanes_speech.disconnect(lanes, &trouble);
-	for (size_t i = FRAME_LANE_FD; i < ends.n; i++)
+	munmap(memory, sizeof *memory);
+	for (size_t i = FRAME_MEMORY_FD; i < ends.n; i++)
 		close(ends.fds[i]);
 }
 
 int LLVMFuzzerInitialize(int *argcp, char ***argvp)
 {
-	cpu_set_t set;
-
 	(void)argcp, (void)argvp;
 	services_init(&services, "fuzz");
 	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	FUZZ_CHECK(null_fd >= 0);
-	/* Where there is one processor no memory is shared; tests/fuzz/packets.c has that. */
-	CPU_ZERO(&set);
-	CPU_SET((size_t)sched_getcpu(), &set);
-	sched_setaffinity(0, sizeof set, &set);
 	return 0;
 }
 
