@@ -17,7 +17,7 @@
 #include "core/identifier.h"
 #include "core/json_writer.h"
 #include "core/text.h"
-#include "inline/block.h"
+#include "inline/gather.h"
 
 enum field_type {
 	FIELD_LEAD,          /* no value: the lead is all */
@@ -566,7 +566,7 @@ BLOCK_INLINE char *put_text(char *to, struct berth_text text, block_judge *judge
 BLOCK_INLINE char *put_content(char *to, struct berth_text text, block_bytes *failedp)
 {
 	*to = '"';
-	*failedp |= block_gather_plain(to + 1, text.ptr, text.len);
+	*failedp |= gather_plain(to + 1, text.ptr, text.len);
 	to[text.len + 1] = '"';
 	return to + text.len + 2;
 }

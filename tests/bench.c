@@ -33,6 +33,7 @@
 #include "core/identifier.h"
 #include "core/inventory.h"
 #include "core/settings.h"
+#include "inline/gather.h"
 
 #if __has_include(<valgrind/callgrind.h>)
 #include <valgrind/callgrind.h>
@@ -758,8 +759,9 @@ static void print_build(void)
 	struct utsname name;
 
 	uname(&name);
-	printf("%s%s, glibc %s, OpenSSL %u.%u, %s,%s%s\n", strstr(__VERSION__, "lang") ? "" : "gcc ", __VERSION__,
-	       gnu_get_libc_version(), OPENSSL_version_major(), OPENSSL_version_minor(), name.machine, BENCH_BUILD, COUNTS);
+	printf("%s%s, glibc %s, OpenSSL %u.%u, %s%s,%s%s\n", strstr(__VERSION__, "lang") ? "" : "gcc ", __VERSION__,
+	       gnu_get_libc_version(), OPENSSL_version_major(), OPENSSL_version_minor(), name.machine,
+	       GATHER_HAS_WIDE ? " with AVX2" : "", BENCH_BUILD, COUNTS);
 }
 
 /* Does the work of a row where callgrind counts its instructions, and says how often it was done. */

@@ -16,7 +16,7 @@ recorded=$srcdir/tests/instructions.txt
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/berth-instructions-XXXXXX") || exit 1
 trap 'rm -rf "$scratch"' EXIT
 
-# So that C library and libcrypto take the same functions on every processor.
+# So that C library and libcrypto take the same functions on every processor; what we take is in what --built prints.
 export GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX2,-AVX,-ERMS,-FSRM,-BMI2,-MOVBE,-SSE4_2,-SSE4_1,-SSSE3
 export OPENSSL_ia32cap=0:0 TMPDIR="$scratch"
 

@@ -21,7 +21,7 @@
 #include "core/request.h"
 #include "core/text.h"
 #include "core/wire.h"
-#include "inline/block.h"
+#include "inline/gather.h"
 #include "inline/json_reader.h"
 #include "inline/utf8.h"
 
@@ -177,6 +177,62 @@ static void texts_are_compared_as_byte_by_byte(void **state)
 {
 	(void)state;
 	check_random(check_equal);
+}
+
+static block_bytes copy_any(char *to, const char *from, size_t len)
+{
+	return block_gather(to, from, len, block_not_plain);
+}
+
+static block_bytes copy_plain(char *to, const char *from, size_t len)
+{
+	return gather_plain(to, from, len);
+}
+
+static block_bytes copy_long(char *to, const char *from, size_t len)
+{
+	return gather_long(to, from, len);
+}
+
+static block_bytes copy_wide(char *to, const char *from, size_t len)
+{
+	return gather_wide(to, from, len);
+}
+
+/* Copied all of it and not a byte more, and judged as byte by byte. */
+static void check_gathering(struct berth_text text)
+{
+	const struct {
+		block_bytes (*gather)(char *to, const char *from, size_t len);
+		size_t least;
+	} ways[] = {
+		{ copy_any, 0 },
+		{ copy_plain, 0 },
+		{ copy_long, BLOCK_SIZE },
+		{ copy_wide, GATHER_HAS_WIDE ? GATHER_WIDE_SIZE : SIZE_MAX },
+	};
+	bool fails = false;
+
+	for (size_t i = 0; i < text.len; i++)
+		fails = fails || (signed char)text.ptr[i] < ' ' || strchr("\"\\", text.ptr[i]);
+	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+		char *copy = malloc(text.len + 1);
+
+		assert_non_null(copy);
+		memset(copy, '!', text.len + 1);
+		if (text.len >= ways[i].least) {
+			assert_int_equal(block_any(ways[i].gather(copy, text.ptr, text.len)), fails);
+			assert_memory_equal(copy, text.ptr, text.len);
+			assert_int_equal(copy[text.len], '!');
+		}
+		free(copy);
+	}
+}
+
+static void texts_are_gathered_as_byte_by_byte(void **state)
+{
+	(void)state;
+	check_all(check_gathering);
 }
 
 /* What stands between quotes, whether it may or not. */
@@ -627,6 +683,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(strings_are_written_and_read_as_character_by_character),
 		cmocka_unit_test(texts_are_compared_as_byte_by_byte),
+		cmocka_unit_test(texts_are_gathered_as_byte_by_byte),
 		cmocka_unit_test(strings_that_are_none_are_not_read),
 		cmocka_unit_test(numbers_are_written_as_printf_does),
 		cmocka_unit_test(identifiers_are_judged_as_byte_by_byte),

@@ -222,9 +222,9 @@ BLOCK_INLINE block_bytes block_gather(char *to, const char *from, size_t len, bl
 	bytes = block_load(from + len - BLOCK_SIZE);
 	block_store(to + len - BLOCK_SIZE, bytes);
 	failed = judge(bytes);
-	for (; len > BLOCK_SIZE; len -= BLOCK_SIZE, from += BLOCK_SIZE, to += BLOCK_SIZE) {
-		bytes = block_load(from);
-		block_store(to, bytes);
+	for (size_t i = 0; i < len - BLOCK_SIZE; i += BLOCK_SIZE) {
+		bytes = block_load(from + i);
+		block_store(to + i, bytes);
 		failed |= judge(bytes);
 	}
 	return failed;
@@ -234,42 +234,6 @@ BLOCK_INLINE block_bytes block_gather(char *to, const char *from, size_t len, bl
 BLOCK_INLINE block_bytes block_not_plain(block_bytes bytes)
 {
 	return (bytes < ' ') | (bytes == '"') | (bytes == '\\');
-}
-
-/* What is gathered of the blocks of a text to see whether it is plain, with fewest steps for each. */
-struct block_gathering {
-	block_unsigned lowest;
-	block_bytes all, marks;
-};
-
-BLOCK_INLINE void block_gather_one(struct block_gathering *gathering, char *to, const char *from)
-{
-	block_bytes bytes = block_load(from);
-
-	block_store(to, bytes);
-	gathering->lowest = block_lower(gathering->lowest, (block_unsigned)bytes);
-	gathering->all |= bytes;
-	gathering->marks |= (bytes == '"') | (bytes == '\\');
-}
-
-/* block_gather of what is plain, for long texts. */
-BLOCK_INLINE block_bytes block_gather_plain(char *to, const char *from, size_t len)
-{
-	struct block_gathering gathering = { (block_unsigned){ 0 } - 1, { 0 }, { 0 } };
-
-	if (len < BLOCK_SIZE)
-		return block_gather(to, from, len, block_not_plain);
-	/* The last block may begin in the one before it. */
-	block_gather_one(&gathering, to + len - BLOCK_SIZE, from + len - BLOCK_SIZE);
-	for (; len > 4 * BLOCK_SIZE; len -= 4 * BLOCK_SIZE, from += 4 * BLOCK_SIZE, to += 4 * BLOCK_SIZE) {
-		block_gather_one(&gathering, to, from);
-		block_gather_one(&gathering, to + BLOCK_SIZE, from + BLOCK_SIZE);
-		block_gather_one(&gathering, to + 2 * BLOCK_SIZE, from + 2 * BLOCK_SIZE);
-		block_gather_one(&gathering, to + 3 * BLOCK_SIZE, from + 3 * BLOCK_SIZE);
-	}
-	for (; len > BLOCK_SIZE; len -= BLOCK_SIZE, from += BLOCK_SIZE, to += BLOCK_SIZE)
-		block_gather_one(&gathering, to, from);
-	return gathering.marks | (gathering.all < 0) | (block_bytes)(gathering.lowest < ' ');
 }
 
 BLOCK_INLINE block_bytes block_not_letter(block_bytes bytes)

@@ -13,6 +13,7 @@
 #include "core/cleanup.h"
 #include "core/json_writer.h"
 #include "core/text.h"
+#include "inline/gather.h"
 #include "inline/json_reader.h"
 
 static void check_reader(struct berth_text text)
@@ -50,6 +51,26 @@ static void check_string(struct berth_text text)
 	buffer_fini(&out);
 }
 
+/* Each way of copying a text finds it as plain as the others do. */
+static void check_gathering(struct berth_text text)
+{
+	CLEANUP_FREE char *copy = malloc(text.len + 1);
+	bool fails;
+
+	if (text.len < BLOCK_SIZE)
+		return;
+	fails = block_any(block_gather(copy, text.ptr, text.len, block_not_plain));
+	FUZZ_CHECK(memcmp(copy, text.ptr, text.len) == 0);
+	memset(copy, 0, text.len);
+	FUZZ_CHECK(block_any(gather_long(copy, text.ptr, text.len)) == fails);
+	FUZZ_CHECK(memcmp(copy, text.ptr, text.len) == 0);
+	if (text.len >= GATHER_WIDE_SIZE && GATHER_HAS_WIDE) {
+		memset(copy, 0, text.len);
+		FUZZ_CHECK(block_any(gather_wide(copy, text.ptr, text.len)) == fails);
+		FUZZ_CHECK(memcmp(copy, text.ptr, text.len) == 0);
+	}
+}
+
 static void check_number(uint64_t value)
 {
 	struct buffer out = { 0 };
@@ -83,6 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	check_reader(text);
 	check_string(text);
+	check_gathering(text);
 	check_number(fuzz_u64(&fuzz));
 	return 0;
 }
