@@ -33,13 +33,13 @@ enum key {
 	KEY_PROTOCOL,
 	N_TOP_KEYS,
 	REQUEST_INTENT = N_TOP_KEYS,
-	REQUEST_NAME,
 	REQUEST_ACCEPTANCE,
+	REQUEST_CONTENT,
+	REQUEST_KIND,
+	REQUEST_NAME,
 	REQUEST_REQUEST_ID,
 	REQUEST_WORKER_ID,
 	REQUEST_MODE,
-	REQUEST_KIND,
-	REQUEST_CONTENT,
 	REQUEST_END,
 	INTENT_KIND = REQUEST_END,
 	INTENT_TICKET_ID,
@@ -50,36 +50,50 @@ enum key {
 	N_KEYS,
 };
 
-/* where: its full name but for itself; first, end: of the keys of the object that it stands for. */
+/* Those of the first n bytes of a word. */
+#define HEAD_MASK(n)                                                                           \
+	((n) >= 8 ? UINT64_MAX :                                                               \
+	 __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? UINT64_MAX >> (64 - 8 * (n)) % 64 :       \
+						     UINT64_MAX << (64 - 8 * (n)) % 64)
+#define KEY(name, where, first, end) \
+	{ BERTH_TEXT(name), where, first, end, { .text = name "\"" }, HEAD_MASK(sizeof(name)) }
+
+/* where: its full name but for itself; first, end: of the keys of the object that it stands for; quoted: with the quote
+ * that ends it, of which mask has the first bytes. */
 static const struct {
 	struct berth_text name;
 	const char *where;
 	unsigned char first, end;
+	union {
+		char text[24];
+		uint64_t head;
+	} quoted;
+	uint64_t mask;
 } keys[N_KEYS] = {
-	[KEY_OP] = { BERTH_TEXT("op"), "", 0, 0 },
-	[KEY_ID] = { BERTH_TEXT("id"), "", 0, 0 },
-	[KEY_PROTOCOL] = { BERTH_TEXT("protocol"), "", 0, 0 },
-	[KEY_LIMIT] = { BERTH_TEXT("limit"), "", 0, 0 },
-	[KEY_START] = { BERTH_TEXT("start"), "", 0, 0 },
-	[KEY_RUNTIME_ID] = { BERTH_TEXT("runtime_id"), "", 0, 0 },
-	[KEY_WORKER_ID] = { BERTH_TEXT("worker_id"), "", 0, 0 },
-	[KEY_HOST_ID] = { BERTH_TEXT("host_id"), "", 0, 0 },
-	[KEY_CURSOR] = { BERTH_TEXT("cursor"), "", 0, 0 },
-	[KEY_AFTER] = { BERTH_TEXT("after"), "", 0, 0 },
-	[KEY_REQUEST] = { BERTH_TEXT("request"), "", REQUEST_INTENT, REQUEST_END },
-	[REQUEST_INTENT] = { BERTH_TEXT("intent"), "request.", INTENT_KIND, INTENT_END },
-	[REQUEST_NAME] = { BERTH_TEXT("requested_worker_name"), "request.", 0, 0 },
-	[REQUEST_ACCEPTANCE] = { BERTH_TEXT("acceptance"), "request.", ACCEPTANCE_KIND, N_KEYS },
-	[REQUEST_REQUEST_ID] = { BERTH_TEXT("request_id"), "request.", 0, 0 },
-	[REQUEST_WORKER_ID] = { BERTH_TEXT("worker_id"), "request.", 0, 0 },
-	[REQUEST_MODE] = { BERTH_TEXT("mode"), "request.", 0, 0 },
-	[REQUEST_KIND] = { BERTH_TEXT("kind"), "request.", 0, 0 },
-	[REQUEST_CONTENT] = { BERTH_TEXT("content"), "request.", 0, 0 },
-	[INTENT_KIND] = { BERTH_TEXT("kind"), "request.intent.", 0, 0 },
-	[INTENT_TICKET_ID] = { BERTH_TEXT("ticket_id"), "request.intent.", 0, 0 },
-	[INTENT_ROLE] = { BERTH_TEXT("role"), "request.intent.", 0, 0 },
-	[ACCEPTANCE_KIND] = { BERTH_TEXT("kind"), "request.acceptance.", 0, 0 },
-	[ACCEPTANCE_EXPECTED_SEGMENTS] = { BERTH_TEXT("expected_segments"), "request.acceptance.", 0, 0 },
+	[KEY_OP] = KEY("op", "", 0, 0),
+	[KEY_ID] = KEY("id", "", 0, 0),
+	[KEY_PROTOCOL] = KEY("protocol", "", 0, 0),
+	[KEY_LIMIT] = KEY("limit", "", 0, 0),
+	[KEY_START] = KEY("start", "", 0, 0),
+	[KEY_RUNTIME_ID] = KEY("runtime_id", "", 0, 0),
+	[KEY_WORKER_ID] = KEY("worker_id", "", 0, 0),
+	[KEY_HOST_ID] = KEY("host_id", "", 0, 0),
+	[KEY_CURSOR] = KEY("cursor", "", 0, 0),
+	[KEY_AFTER] = KEY("after", "", 0, 0),
+	[KEY_REQUEST] = KEY("request", "", REQUEST_INTENT, REQUEST_END),
+	[REQUEST_INTENT] = KEY("intent", "request.", INTENT_KIND, INTENT_END),
+	[REQUEST_NAME] = KEY("requested_worker_name", "request.", 0, 0),
+	[REQUEST_ACCEPTANCE] = KEY("acceptance", "request.", ACCEPTANCE_KIND, N_KEYS),
+	[REQUEST_REQUEST_ID] = KEY("request_id", "request.", 0, 0),
+	[REQUEST_WORKER_ID] = KEY("worker_id", "request.", 0, 0),
+	[REQUEST_MODE] = KEY("mode", "request.", 0, 0),
+	[REQUEST_KIND] = KEY("kind", "request.", 0, 0),
+	[REQUEST_CONTENT] = KEY("content", "request.", 0, 0),
+	[INTENT_KIND] = KEY("kind", "request.intent.", 0, 0),
+	[INTENT_TICKET_ID] = KEY("ticket_id", "request.intent.", 0, 0),
+	[INTENT_ROLE] = KEY("role", "request.intent.", 0, 0),
+	[ACCEPTANCE_KIND] = KEY("kind", "request.acceptance.", 0, 0),
+	[ACCEPTANCE_EXPECTED_SEGMENTS] = KEY("expected_segments", "request.acceptance.", 0, 0),
 };
 
 #define BIT(key) (1u << (key))
@@ -163,7 +177,7 @@ const char *request_intent_name(const struct berth_spawn_request *spawn)
 
 /* What stands behind each key: of a string what is between its quotes, of an object nothing. */
 struct members {
-	enum json_type types[N_KEYS]; /* JSON_INVALID: the key is not there */
+	unsigned char types[N_KEYS]; /* enum json_type; JSON_INVALID: the key is not there */
 	struct json_slice values[N_KEYS];
 	unsigned doubled; /* a bit for each key given twice */
 	struct buffer *scratch;
@@ -201,11 +215,12 @@ static void collect(struct members *members, struct json_reader *r, size_t first
 static void collect_value(struct members *members, struct json_reader *r, size_t key)
 {
 	struct json_slice *value = &members->values[key];
+	const enum json_type type = json_peek(r);
 
 	if (members->types[key] != JSON_INVALID)
 		members->doubled |= BIT(key);
-	members->types[key] = json_peek(r);
-	switch (members->types[key]) {
+	members->types[key] = (unsigned char)type;
+	switch (type) {
 	case JSON_STRING:
 		json_read_string(r, value);
 		break;
@@ -265,11 +280,17 @@ BLOCK_INLINE const char *find_quote(const char *p)
 	return *p == '"' ? p : NULL;
 }
 
-BLOCK_INLINE size_t find_plain_key(struct berth_text name, size_t first, size_t end)
+/* The key that stands there, up to its quote. What equals all of a head is followed by its other bytes, or by zeroes. */
+BLOCK_INLINE size_t find_plain_key(const char *p, size_t first, size_t end)
 {
-	while (first < end && !(name.len == keys[first].name.len &&
-				block_equal(name.ptr, keys[first].name.ptr, name.len)))
-		first++;
+	uint64_t head;
+
+	memcpy(&head, p, sizeof head);
+	for (; first < end; first++)
+		if (((head ^ keys[first].quoted.head) & keys[first].mask) == 0 &&
+		    (keys[first].name.len < sizeof head ||
+		     block_equal(p, keys[first].quoted.text, keys[first].name.len + 1)))
+			break;
 	return first;
 }
 
@@ -309,18 +330,16 @@ static inline const char *collect_plain_value(struct members *members, const cha
 static const char *collect_plain(struct members *members, const char *p, size_t first, size_t end)
 {
 	do {
-		struct berth_text name = { p = skip_spaces(p) + 1, 0 };
 		size_t key;
 
-		if (p[-1] != '"')
+		p = skip_spaces(p);
+		if (*p++ != '"')
 			return NULL;
-		p = find_quote(p);
-		if (!p)
+		key = find_plain_key(p, first, end);
+		if (key == end || members->types[key] != JSON_INVALID)
 			return NULL;
-		name.len = (size_t)(p - name.ptr);
-		key = find_plain_key(name, first, end);
-		p = skip_spaces(p + 1);
-		if (key == end || members->types[key] != JSON_INVALID || *p != ':')
+		p = skip_spaces(p + keys[key].name.len + 1);
+		if (*p != ':')
 			return NULL;
 		p = collect_plain_value(members, skip_spaces(p + 1), key);
 		if (!p)
@@ -372,6 +391,7 @@ enum presence {
 };
 
 /* 1: it is there, and of the type. */
+__attribute__((noinline))
 static int take(const struct members *members, size_t key, enum presence presence, enum json_type type,
 		const char *expected)
 {
@@ -386,7 +406,14 @@ static int take(const struct members *members, size_t key, enum presence presenc
 	return found == type ? 1 : complain(members, key, expected);
 }
 
-static int take_text(const struct members *members, size_t key, enum presence presence, struct berth_text *textp)
+static struct berth_text text_of(const struct json_slice *value)
+{
+	return (struct berth_text){ value->ptr, value->len };
+}
+
+/* take_text of what is out of the ordinary. */
+__attribute__((noinline))
+static int take_odd_text(const struct members *members, size_t key, enum presence presence, struct berth_text *textp)
 {
 	const struct json_slice *value = &members->values[key];
 	int rc = take(members, key, presence, JSON_STRING, "a string is expected");
@@ -395,13 +422,25 @@ static int take_text(const struct members *members, size_t key, enum presence pr
 	if (rc <= 0)
 		return rc;
 	if (!value->escaped) {
-		*textp = (struct berth_text){ value->ptr, value->len };
+		*textp = text_of(value);
 		return 0;
 	}
 	/* The scratch buffer has room for all strings of the line: it never moves. */
 	plain = members->scratch->data + members->scratch->len;
 	*textp = (struct berth_text){ plain, json_unescape(value, plain) };
 	members->scratch->len += textp->len;
+	return 0;
+}
+
+static inline int take_text(const struct members *members, size_t key, enum presence presence, struct berth_text *textp)
+{
+	const struct json_slice *value = &members->values[key];
+
+	if (members->doubled & BIT(key) || (members->types[key] == JSON_STRING ? value->escaped :
+					    members->types[key] != JSON_INVALID || presence == REQUIRED))
+		return take_odd_text(members, key, presence, textp);
+	if (members->types[key] == JSON_STRING)
+		*textp = text_of(value);
 	return 0;
 }
 
@@ -415,6 +454,7 @@ static int take_u64(const struct members *members, size_t key, enum presence pre
 	return json_number_is_u64(&members->values[key], valuep) ? 0 : complain(members, key, expected);
 }
 
+__attribute__((noinline))
 static int complain_of_word(const struct members *members, size_t key, const struct word *words)
 {
 	char expected[160];
