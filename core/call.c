@@ -338,7 +338,7 @@ static int sink_answer(struct berth_call *base, const struct berth_answer *pushe
 	WIRE_COPY_IN(&answer, pushed);
 	if (call->answered)
 		return refuse(call, "a second answer");
-	if (!wire_state_name(answer.state))
+	if (answer.state != BERTH_ACCEPTED && answer.state != BERTH_UNSUPPORTED && answer.state != BERTH_REJECTED)
 		return refuse(call, "answer: the state is none of BERTH_ACCEPTED, _UNSUPPORTED, _REJECTED");
 	if (!next_cursor_fits(call, &answer))
 		return refuse(call, "answer: next_cursor is missing or no cursor");
@@ -351,31 +351,33 @@ static int sink_answer(struct berth_call *base, const struct berth_answer *pushe
 	return 0;
 }
 
+/* Evidence follows its worker; what comes before that has to wait, and then all of it does. */
 static int sink_evidence(struct berth_call *base, const struct berth_evidence *pushed)
 {
 	struct call *call = (struct call *)base;
+	struct buffer *to = call->n_pushed > 0 && call->evidence.len == 0 ? call->out : &call->evidence;
 	struct berth_evidence copy;
-	size_t mark = call->evidence.len;
+	size_t mark = to->len;
 	struct error why;
 
 	if (!expected(call, PUSH_EVIDENCE, pushed, "evidence"))
 		return 0;
 	pushed = WIRE_VIEW(&copy, pushed);
-	if (mark > 0)
-		buffer_append_char(&call->evidence, ',');
-	if (!wire_write(&call->evidence, &wire_evidence_shape, pushed, &why)) {
-		buffer_cut(&call->evidence, mark);
-		refuse(call, "evidence: %s", why.text);
+	buffer_append_string(to, call->n_evidence > 0 ? "," : ",\"acceptance_evidence\":[");
+	if (wire_write(to, &wire_evidence_shape, pushed, &why)) {
+		call->n_evidence++;
+		return 0;
 	}
-	return 0;
+	buffer_cut(to, mark);
+	return refuse(call, "evidence: %s", why.text);
 }
 
-static int push_transcript_item(struct call *call, const struct berth_transcript_item *item)
+static inline int push_transcript_item(struct call *call, const struct berth_transcript_item *item)
 {
-	if (is_full(call))
+	if (call->n_pushed >= call->n_asked)
 		return 1;
 	keep_item(call, &wire_transcript_item_shape, item, "transcript item");
-	return is_full(call);
+	return call->n_pushed >= call->n_asked;
 }
 
 __attribute__((noinline))

@@ -70,6 +70,7 @@ struct call {
 	bool passed_after; /* the worker after_id has come */
 	struct berth_answer answer;
 	bool answered;
+	size_t n_evidence;      /* its beginning is in out behind the worker, or in evidence */
 	struct buffer evidence;
 	unsigned n_refused;
 	struct error *refusal; /* the first; both while it runs */

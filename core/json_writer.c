@@ -103,10 +103,12 @@ const char json_pairs[] =
 
 size_t json_put_large(char *to, uint64_t value)
 {
-	size_t n = json_put_u64(to, value / 10000);
+	const uint64_t high = value / 10000;
+	const uint32_t low = (uint32_t)(value - high * 10000);
+	size_t n = json_put_u64(to, high);
 
-	json_put_pair(to + n, value / 100 % 100);
-	json_put_pair(to + n + 2, value % 100);
+	json_put_pair(to + n, low / 100);
+	json_put_pair(to + n + 2, low % 100);
 	return n + 4;
 }
 

@@ -100,6 +100,10 @@ static inline __attribute__((always_inline)) void write_number(struct buffer *ou
 static inline __attribute__((always_inline)) void close_with_diagnostics(struct buffer *out, const char *lead, struct diagnostics *diagnostics)
 {
 	buffer_append_string(out, lead);
+	if (!diagnostics->text.data && !diagnostics->text.failed) {
+		buffer_append_string(out, "[]}");
+		return;
+	}
 	diagnostics_write(out, diagnostics);
 	buffer_append_char(out, '}');
 	diagnostics_fini(diagnostics);
@@ -150,10 +154,10 @@ static void write_unknown_host(struct buffer *out, struct berth_text host_id)
 	buffer_append_string(out, "}}");
 }
 
-/* The ids are judged before anything is looked up, the runtime's first. */
-static bool check_ids(const struct request *request, bool of_worker, struct buffer *out)
+/* The ids are judged before anything else is, the runtime's first, unless it is one that is there. */
+static bool check_ids(const struct request *request, bool is_known, bool of_worker, struct buffer *out)
 {
-	if (!identifier_valid(request->runtime_id)) {
+	if (!is_known && !identifier_valid(request->runtime_id)) {
 		write_invalid_identifier(out, "runtime_id", request->runtime_id);
 		return false;
 	}
@@ -449,7 +453,7 @@ static void list_workers_after(struct registry *registry, const struct request *
 
 	after.runtime_id = (struct berth_text){ request->after.ptr, (size_t)(slash - request->after.ptr) };
 	after.worker_id = (struct berth_text){ slash + 1, request->after.len - after.runtime_id.len - 1 };
-	if (!check_ids(&after, true, out))
+	if (!check_ids(&after, false, true, out))
 		return;
 	while (i < registry->n_instances && !text_equal(registry->instances[i]->runtime.base.runtime_id, after.runtime_id))
 		i++;
@@ -658,16 +662,31 @@ static void events_default(struct diagnostics *diagnostics, const struct request
 
 static void write_state(struct buffer *out, const struct request *request, const struct berth_answer *answer)
 {
+	static const struct berth_text heads[] = {
+		[BERTH_ACCEPTED] = BERTH_TEXT("{\"state\":\"accepted\""),
+		[BERTH_UNSUPPORTED] = BERTH_TEXT("{\"state\":\"unsupported\""),
+		[BERTH_REJECTED] = BERTH_TEXT("{\"state\":\"rejected\""),
+	};
+
 	(void)request;
-	buffer_append_string(out, "{\"state\":\"");
-	buffer_append_string(out, wire_state_name(answer->state));
-	buffer_append_char(out, '"');
+	buffer_append(out, heads[answer->state].ptr, heads[answer->state].len);
 }
 
+/* Both are identifiers, so there is nothing in them that is not plain. */
 static void write_address(struct buffer *out, const struct request *request)
 {
-	write_member(out, ",\"runtime_id\":", request->runtime_id);
-	write_member(out, ",\"worker_id\":", request->worker_id);
+	static const char first[] = ",\"runtime_id\":\"", second[] = "\",\"worker_id\":\"";
+	const struct berth_text runtime_id = request->runtime_id, worker_id = request->worker_id;
+	char *q = buffer_reserve(out, sizeof first + runtime_id.len + sizeof second + worker_id.len);
+
+	if (!q)
+		return;
+	q = mempcpy(q, first, sizeof first - 1);
+	q = mempcpy(q, runtime_id.ptr, runtime_id.len);
+	q = mempcpy(q, second, sizeof second - 1);
+	q = mempcpy(q, worker_id.ptr, worker_id.len);
+	*q++ = '"';
+	out->len = (size_t)(q - out->data);
 }
 
 static void input_head(struct buffer *out, const struct request *request, const struct berth_answer *answer)
@@ -704,11 +723,10 @@ static void events_head(struct buffer *out, const struct request *request, const
 
 static void spawn_tail(struct buffer *out, struct call *call)
 {
-	buffer_append_string(out, ",\"acceptance_evidence\":[");
-	buffer_append(out, call->evidence.data, call->evidence.len);
+	if (call->n_evidence == 0)
+		buffer_append_string(out, ",\"acceptance_evidence\":[");
+	append_buffer(out, &call->evidence);
 	buffer_append_char(out, ']');
-	if (call->evidence.failed)
-		out->failed = true;
 }
 
 static void items_tail(struct buffer *out, struct call *call)
@@ -752,6 +770,7 @@ static void write_head_anew(struct call *call, size_t mark, uint64_t state)
 {
 	buffer_cut(call->out, mark);
 	buffer_cut(&call->evidence, 0);
+	call->n_evidence = 0;
 	call->answer = (struct berth_answer){ .state = state };
 	write_head(call);
 }
@@ -896,11 +915,10 @@ static const struct {
 
 static void answer_for_runtime(struct registry *registry, const struct request *request, struct buffer *out)
 {
-	struct instance *instance;
+	struct instance *instance = find_instance(registry, request->runtime_id);
 
-	if (!check_ids(request, operations[request->op].of_worker, out))
+	if (!check_ids(request, instance, operations[request->op].of_worker, out))
 		return;
-	instance = find_instance(registry, request->runtime_id);
 	if (instance)
 		operations[request->op].of_runtime(instance, request, out);
 	else

@@ -49,12 +49,6 @@ struct field {
 	char lead[LEAD_SIZE];
 };
 
-struct shape {
-	const struct field *fields;
-	size_t n_fields;
-	bool (*put)(struct buffer *out, const void *object); /* writes nearly any of them at once; NULL: there is none */
-};
-
 #define FIELD(lead, type, object, member) { type, sizeof(lead) - 1, offsetof(struct object, member), 0, lead }
 #define BIT(key, object, member, mask) \
 	{ FIELD_BIT, sizeof(key) - 1, offsetof(struct object, member), mask, key }
@@ -204,17 +198,6 @@ bool wire_cursor_valid(struct berth_text text)
 		if (text.ptr[i] < '!' || text.ptr[i] > '~')
 			return false;
 	return true;
-}
-
-const char *wire_state_name(uint64_t state)
-{
-	static const char *const names[] = {
-		[BERTH_ACCEPTED] = "accepted",
-		[BERTH_UNSUPPORTED] = "unsupported",
-		[BERTH_REJECTED] = "rejected",
-	};
-
-	return state < sizeof names / sizeof *names ? names[state] : NULL;
 }
 
 static struct berth_text text_at(const void *member)
@@ -695,16 +678,6 @@ PUT(wire_runtime)
 PUT(wire_worker)
 PUT(wire_evidence)
 PUT(wire_transcript_item)
-
-bool wire_put(struct buffer *out, const struct shape *shape, const void *object)
-{
-	return shape->put && shape->put(out, object);
-}
-
-bool wire_write(struct buffer *out, const struct shape *shape, const void *object, struct error *why)
-{
-	return wire_put(out, shape, object) || wire_write_each(out, shape, object, why);
-}
 
 /* ---- Keeping ---- */
 

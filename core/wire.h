@@ -25,7 +25,11 @@ struct wire_host {
 	uint64_t max_workers;
 };
 
-struct shape;
+struct shape {
+	const struct field *fields;
+	size_t n_fields;
+	bool (*put)(struct buffer *out, const void *object); /* writes nearly any of them at once; NULL: there is none */
+};
 
 extern const struct shape wire_runtime_shape;          /* struct wire_runtime, up to its diagnostics */
 extern const struct shape wire_host_shape;             /* struct wire_host */
@@ -47,15 +51,21 @@ void wire_copy_in(void *to, size_t to_size, const void *from, size_t from_size);
 	((pushed)->size >= sizeof *(copy) ? (pushed) :                                             \
 		(wire_copy_in((copy), sizeof *(copy), (pushed), (pushed)->size), (__typeof__(pushed))(copy)))
 
-/* Appends the object as JSON. False, with nothing appended and the reason in why,
+/* Appends the object as JSON, field by field. False, with nothing appended and the reason in why,
  * where a member breaks a limit or lacks what is required. */
-bool wire_write(struct buffer *out, const struct shape *shape, const void *object, struct error *why);
+bool wire_write_each(struct buffer *out, const struct shape *shape, const void *object, struct error *why);
 
 /* The same, but false also where it would take more than copying. */
-bool wire_put(struct buffer *out, const struct shape *shape, const void *object);
+static inline bool wire_put(struct buffer *out, const struct shape *shape, const void *object)
+{
+	return shape->put && shape->put(out, object);
+}
 
-/* The same, field by field: what it does with those that are out of the ordinary, and what it is held against. */
-bool wire_write_each(struct buffer *out, const struct shape *shape, const void *object, struct error *why);
+/* The same as field by field, but quick for all that is in the ordinary. */
+static inline bool wire_write(struct buffer *out, const struct shape *shape, const void *object, struct error *why)
+{
+	return wire_put(out, shape, object) || wire_write_each(out, shape, object, why);
+}
 
 /* Makes the texts and arrays of an object, which must have passed wire_write, live
  * in one new block of memory, to be freed by the caller. -ENOMEM, object untouched. */
@@ -63,9 +73,6 @@ int wire_keep(const struct shape *shape, void *object, void **blockp);
 
 /* Whether a text is what a cursor can be. */
 bool wire_cursor_valid(struct berth_text text);
-
-/* accepted, unsupported, rejected; NULL for anything else. */
-const char *wire_state_name(uint64_t state);
 
 /* ---- Diagnostics of an answer: the first BERTH_DIAGNOSTICS_MAX, in order. ---- */
 

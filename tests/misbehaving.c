@@ -259,6 +259,7 @@ static const struct row {
 	{ "a newer worker is read as far as it is known", "worker size newer", WORKERS, "first spoiled last |" },
 	{ "a newer host is read as far as it is known", "host size newer", HOSTS, "first spoiled last |" },
 	{ "a newer runtime is read as far as it is known", "runtime size newer", RUNTIMES, "of runtime |" },
+	{ "evidence may come before its worker", "push between -", SPAWN, "accepted spoiled first spoiled last |" },
 	{ "newer evidence is read as far as it is known", "evidence size newer", SPAWN,
 	  "accepted spoiled first spoiled last |" },
 	{ "a newer transcript item is read as far as it is known", "transcript_item size newer", TRANSCRIPT,
