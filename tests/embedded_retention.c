@@ -27,7 +27,18 @@ struct fake {
 	struct berth_answer answer;
 	uint64_t first, last; /* of the items or events */
 	unsigned n, n_dropped_diagnostics;
+	bool by_number; /* each item has content_of its number */
 };
+
+/* Short ones, long ones now and then, and one that is longer than any piece of memory that they share. */
+static struct berth_text content_of(uint64_t number)
+{
+	static char bytes[3 << 20];
+	size_t len = number == 350 ? sizeof bytes : number % 7 == 0 ? 300000 : number * 37 % 3000 + 1;
+
+	memset(bytes, (int)('a' + number % 26), len);
+	return (struct berth_text){ bytes, len };
+}
 
 static int push_runtime(struct berth_call *call, const struct berth_runtime *runtime)
 {
@@ -65,7 +76,15 @@ static int push_number(struct fake *fake, uint64_t number)
 
 static int push_item(struct berth_call *call, const struct berth_transcript_item *item)
 {
-	return push_number((struct fake *)call, item->sequence);
+	struct fake *fake = (struct fake *)call;
+
+	if (fake->by_number) {
+		struct berth_text content = content_of(item->sequence);
+
+		assert_int_equal(item->content.len, content.len);
+		assert_memory_equal(item->content.ptr, content.ptr, content.len);
+	}
+	return push_number(fake, item->sequence);
 }
 
 static int push_event(struct berth_call *call, const struct berth_event *event)
@@ -203,19 +222,25 @@ static void spawn(void *instance)
 	assert_int_equal(fake.answer.state, BERTH_ACCEPTED);
 }
 
-static uint64_t send(void *instance, int worker, unsigned n)
+static uint64_t send_text(void *instance, int worker, struct berth_text content)
 {
 	const struct berth_input_request request = {
-		.size = sizeof request, .worker_id = ids[worker], .kind = BERTH_INPUT_USER, .content = BERTH_TEXT("x"),
+		.size = sizeof request, .worker_id = ids[worker], .kind = BERTH_INPUT_USER, .content = content,
 	};
 	struct fake fake = new_call();
 
-	for (; n > 0; n--) {
-		fake = new_call();
-		embedded.send_input(instance, &fake.call, &request);
-		assert_int_equal(fake.answer.state, BERTH_ACCEPTED);
-	}
+	embedded.send_input(instance, &fake.call, &request);
+	assert_int_equal(fake.answer.state, BERTH_ACCEPTED);
 	return fake.answer.transcript_sequence;
+}
+
+static uint64_t send(void *instance, int worker, unsigned n)
+{
+	uint64_t sequence = 0;
+
+	for (; n > 0; n--)
+		sequence = send_text(instance, worker, (struct berth_text)BERTH_TEXT("x"));
+	return sequence;
 }
 
 static void stop(void *instance, int worker)
@@ -318,6 +343,40 @@ static void check_portions(void)
 	embedded.close(instance);
 }
 
+/* Each stays as it was while others are kept behind it and dropped before it, however long they are. */
+static void check_lengths(void)
+{
+	enum { MANY = 500 };
+	void *instance;
+
+	now_ns = 100 * DAY_NS;
+	instance = open_runtime(2, 0);
+	spawn(instance);
+	for (uint64_t n = 1; n <= MANY; n++) {
+		assert_int_equal(send_text(instance, 1, content_of(n)), n);
+		if (n == MANY / 2)
+			now_ns += DAY_NS;
+	}
+	for (int i = 0; i < 2; i++) {
+		struct berth_transcript_request request = { sizeof request, ids[1], 0, 256 };
+		unsigned n = 0;
+
+		while (request.start < MANY) {
+			struct fake fake = new_call();
+
+			fake.by_number = true;
+			assert_true(embedded.transcript(instance, &fake.call, &request) >= 0);
+			assert_true(fake.n > 0);
+			request.start = fake.last;
+			n += fake.n;
+		}
+		assert_int_equal(n, i == 0 ? MANY : MANY / 2);
+		now_ns += DAY_NS + UINT64_C(61) * 1000000000;
+	}
+	assert_int_equal(send(instance, 1, 1), MANY + 1);
+	embedded.close(instance);
+}
+
 static void check_resting(void)
 {
 	void *instance;
@@ -416,6 +475,7 @@ static void in_store(void (*check)(void))
 
 TESTS(days)
 TESTS(portions)
+TESTS(lengths)
 TESTS(resting)
 TESTS(clock)
 
@@ -424,6 +484,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(days_in_memory),    cmocka_unit_test(days_in_a_store),
 		cmocka_unit_test(portions_in_memory), cmocka_unit_test(portions_in_a_store),
+		cmocka_unit_test(lengths_in_memory), cmocka_unit_test(lengths_in_a_store),
 		cmocka_unit_test(resting_in_memory), cmocka_unit_test(resting_in_a_store),
 		cmocka_unit_test(clock_in_memory),   cmocka_unit_test(clock_in_a_store),
 	};
