@@ -153,6 +153,15 @@ spawn $embedded --request {}}
 spawn $embedded --request {},"op":"list_workers"
 spawn $embedded --request=
 runtimes --adapters=
+serve extra
+check extra
+config extra
+conformance
+new-adapter
+runtimes --token-file /dev/null
+serve --socket x --max-connections 0
+serve --socket x --max-connections 100001
+serve --socket x --request-timeout 0
 watch --interval 0
 watch --interval 86401
 --json conformance plugin.so

@@ -56,13 +56,15 @@ static void hello_tells_protocol_version_and_runtimes(void **state)
 struct run {
 	struct host *host;
 	int in, out, rc;
+	size_t line_max; /* 0: as berth batch has it */
 };
 
 static void *run_batch(void *data)
 {
 	struct run *run = data;
 
-	run->rc = batch_run(&run->host->inventory.registry, run->in, run->out, BATCH_LINE_MAX, NULL);
+	run->rc = batch_run(&run->host->inventory.registry, run->in, run->out,
+			    run->line_max ? run->line_max : BATCH_LINE_MAX, NULL);
 	return NULL;
 }
 
@@ -80,6 +82,18 @@ static char *read_lines(int fd, size_t n)
 	buffer_append_char(&text, '\0');
 	assert_false(text.failed);
 	return text.data;
+}
+
+/* Has the lines answered from a file into another. */
+static int run_on_files(struct host *host, const char *lines, int out)
+{
+	FILE *in = tmpfile();
+	struct run run = { .host = host, .in = in ? fileno(in) : -1, .out = out };
+
+	assert_int_equal(pwrite(run.in, lines, strlen(lines), 0), strlen(lines));
+	run_batch(&run);
+	fclose(in);
+	return run.rc;
 }
 
 static void lines_are_answered_in_order_until_the_input_ends(void **state)
@@ -140,6 +154,84 @@ static void an_answer_comes_while_the_input_is_open(void **state)
 	close(out[1]);
 }
 
+/* So nobody can have it keep a line that never ends; and what comes behind it is a line of its own. */
+static void a_line_that_is_too_long_is_refused_before_its_end(void **state)
+{
+	static const char piece[] = "{\"op\":\"list_hosts\",\"id\":\"a line that is longer than it may be\",",
+			  end[] = "\"limit\":0}\n", line[] = "{\"op\":\"list_hosts\",\"limit\":0}\n";
+	int in[2], out[2];
+	struct run run = { .host = *state, .line_max = sizeof piece - 2 };
+	pthread_t thread;
+
+	assert_int_equal(pipe(in) + pipe(out), 0);
+	run.in = in[0];
+	run.out = out[1];
+	assert_int_equal(pthread_create(&thread, NULL, run_batch, &run), 0);
+	for (int i = 0; i < 2; i++) {
+		CLEANUP_FREE char *refusal = NULL, *answer = NULL;
+
+		assert_int_equal(write(in[1], piece, sizeof piece - 1), sizeof piece - 1);
+		refusal = read_lines(out[0], 1);
+		assert_true(strncmp(refusal, "{\"error\":{\"kind\":\"bad_request\",", 31) == 0);
+		assert_int_equal(write(in[1], piece, sizeof piece - 1), sizeof piece - 1);
+		assert_int_equal(write(in[1], end, sizeof end - 1), sizeof end - 1);
+		assert_int_equal(write(in[1], line, sizeof line - 1), sizeof line - 1);
+		answer = read_lines(out[0], 1);
+		assert_json_text(answer, EMPTY_LIST "\n");
+	}
+	close(in[1]);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(run.rc, 0);
+	close(in[0]);
+	close(out[0]);
+	close(out[1]);
+}
+
+static void a_last_line_of_one_byte_is_answered(void **state)
+{
+	FILE *out = tmpfile();
+	char text[1024] = "";
+
+	assert_non_null(out);
+	assert_int_equal(run_on_files(*state, "x", fileno(out)), 0);
+	assert_true(pread(fileno(out), text, sizeof text - 1, 0) > 0);
+	assert_true(strncmp(text, "{\"error\":{\"kind\":\"bad_request\",", 31) == 0);
+	fclose(out);
+}
+
+/* Far more than is written, and read, in one go. */
+static void many_lines_are_all_answered_in_order(void **state)
+{
+	enum { N_LINES = 4000 };
+	CLEANUP(buffer_fini) struct buffer lines = { 0 }, found = { 0 };
+	FILE *out = tmpfile();
+	char *p;
+
+	for (int i = 0; i < N_LINES; i++) {
+		char line[64];
+
+		snprintf(line, sizeof line, "{\"id\":%d,\"op\":\"list_runtimes\"}\n", i);
+		buffer_append_string(&lines, line);
+	}
+	buffer_append_char(&lines, '\0');
+	assert_non_null(out);
+	assert_int_equal(run_on_files(*state, lines.data, fileno(out)), 0);
+	assert_non_null(buffer_reserve(&found, 16 << 20));
+	found.len = (size_t)pread(fileno(out), found.data, (16 << 20) - 1, 0);
+	found.data[found.len] = '\0';
+	assert_true(found.len > 2 << 20);
+	p = found.data;
+	for (int i = 0; i < N_LINES; i++) {
+		char head[32];
+
+		snprintf(head, sizeof head, "{\"id\":%d,\"items\":[", i);
+		assert_true(strncmp(p, head, strlen(head)) == 0);
+		p = strchr(p, '\n') + 1;
+	}
+	assert_int_equal(*p, '\0');
+	fclose(out);
+}
+
 /* ---- Long lists ---- */
 
 enum { MANY = 3000 };
@@ -158,18 +250,6 @@ static void ask_long_lists(struct host *host, char lines[1024])
 		 "{\"id\":9,\"op\":\"list_workers\",\"limit\":1}\n",
 		 json_string_at(hosts, "items.0.host_id"));
 	cJSON_Delete(hosts);
-}
-
-/* Has the lines answered from a file into another. */
-static int run_on_files(struct host *host, const char *lines, int out)
-{
-	FILE *in = tmpfile();
-	struct run run = { .host = host, .in = in ? fileno(in) : -1, .out = out };
-
-	assert_int_equal(pwrite(run.in, lines, strlen(lines), 0), strlen(lines));
-	run_batch(&run);
-	fclose(in);
-	return run.rc;
 }
 
 static void long_lists_come_in_pieces_and_are_the_same(void **state)
@@ -213,6 +293,9 @@ int main(void)
 		cmocka_unit_test(hello_tells_protocol_version_and_runtimes),
 		cmocka_unit_test(lines_are_answered_in_order_until_the_input_ends),
 		cmocka_unit_test(an_answer_comes_while_the_input_is_open),
+		cmocka_unit_test(a_line_that_is_too_long_is_refused_before_its_end),
+		cmocka_unit_test(a_last_line_of_one_byte_is_answered),
+		cmocka_unit_test(many_lines_are_all_answered_in_order),
 		cmocka_unit_test(long_lists_come_in_pieces_and_are_the_same),
 		cmocka_unit_test(a_long_list_that_cannot_be_written_ends_the_batch),
 	};

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 #include <locale.h>
@@ -66,6 +67,32 @@ static const struct {
 	  "{\"state\":\"accepted\",\"items\":[{\"sequence\":1,\"role\":\"user\",\"content\":\"one\\ntwo\"}],\"total_items\":5,"
 	  "\"next_start\":1,\"diagnostics\":[]}",
 	  "SEQUENCE  ROLE  CONTENT\n1         user  one\\ntwo\n5 in all, more from --start 1\n" },
+	{ "of a transcript nothing gives way", TABLE_TRANSCRIPT, 10,
+	  "{\"state\":\"accepted\",\"items\":[{\"sequence\":1,\"role\":\"a-role-of-a-long-name\",\"content\":\"one two three\"}],"
+	  "\"total_items\":1,\"diagnostics\":[]}",
+	  "SEQUENCE  ROLE                   CONTENT\n1         a-role-of-a-long-name  one two three\n1 in all\n" },
+	{ "the widest gives way first, wherever it stands", TABLE_WORKERS, 44,
+	  "{\"items\":[{\"runtime_id\":\"a\",\"worker_id\":\"w\",\"state\":\"s\",\"role\":\"twelve-bytes\","
+	  "\"label\":\"A long label that has to give way\"}],\"diagnostics\":[]}",
+	  "  WORKER  STATE  ROLE          LABEL\n"
+	  "a\n"
+	  "  w       s      twelve-bytes  A long label\xe2\x80\xa6\n" },
+	{ "why adapters are not there comes behind them, each that has a reason", TABLE_ADAPTERS, 60,
+	  "{\"adapters\":[{\"name\":\"a\",\"state\":\"failed\",\"file\":\"/etc/a.json\",\"failures\":[{\"code\":\"c\",\"expected\":"
+	  "\"an e\",\"found\":\"an f\",\"hint\":\"do h\"},{\"code\":\"d\",\"expected\":\"x\",\"found\":\"y\",\"hint\":\"z\"}]},"
+	  "{\"name\":\"b\",\"state\":\"active\"},{\"name\":\"c\",\"state\":\"failed\",\"failures\":[{\"code\":\"e\",\"expected\":\"1\","
+	  "\"found\":\"2\",\"hint\":\"3\"}]}]}",
+	  "NAME  STATE   VERSION  ABI  RUNTIME\n"
+	  "a     failed  -        -    -\n"
+	  "b     active  -        -    -\n"
+	  "c     failed  -        -    -\n"
+	  "a: /etc/a.json: c: expected an e, found an f; do h\n"
+	  "a: /etc/a.json: d: expected x, found y; z\n"
+	  "c: e: expected 1, found 2; 3\n" },
+	{ "a setting has its value behind it, however long its name is", TABLE_CONFIG, 80,
+	  "{\"settings\":{\"a\":{\"value\":1,\"origin\":\"o\"},\"a_name_of_17_char\":{\"value\":2,\"origin\":\"o\"},"
+	  "\"a_name_of_18_chars\":{\"value\":3,\"origin\":\"o\"},\"a_name_of_19_charsx\":{\"value\":4,\"origin\":\"o\"}}}",
+	  "a                 1  (o)\na_name_of_17_char 2  (o)\na_name_of_18_chars 3  (o)\na_name_of_19_charsx 4  (o)\n" },
 	{ "of events the time alone gives way", TABLE_EVENTS, 24,
 	  "{\"state\":\"accepted\",\"items\":[{\"event_id\":1,"
 	  "\"occurred_at\":\"2026-11-22T22:06:26+00:00\",\"kind\":\"worker_created\","
@@ -138,6 +165,30 @@ static void tables_are_laid_out(void **state)
 	buffer_fini(&out);
 }
 
+/* More rows than a table has room for at first. */
+static void long_tables_have_all_their_rows(void **state)
+{
+	struct buffer answer = { 0 }, out = { 0 }, expected = { 0 };
+	char text[128];
+
+	(void)state;
+	buffer_append_string(&answer, "{\"items\":[");
+	buffer_append_string(&expected, "KIND   STATUS\n");
+	for (int i = 0; i < 500; i++) {
+		snprintf(text, sizeof text, "%s{\"kind\":\"k-%03d\",\"status\":\"s\"}", i > 0 ? "," : "", i);
+		buffer_append_string(&answer, text);
+		snprintf(text, sizeof text, "k-%03d  s\n", i);
+		buffer_append_string(&expected, text);
+	}
+	buffer_append_string(&answer, "]}");
+	table_write(&out, TABLE_CONNECT_POINTS, (struct berth_text){ answer.data, answer.len }, 80);
+	assert_int_equal(out.len, expected.len);
+	assert_memory_equal(out.data, expected.data, out.len);
+	buffer_fini(&answer);
+	buffer_fini(&expected);
+	buffer_fini(&out);
+}
+
 /* Texts that stand alone, and errors. */
 static void texts_drive_no_terminal(void **state)
 {
@@ -146,9 +197,11 @@ static void texts_drive_no_terminal(void **state)
 	(void)state;
 	table_write_text(&out, berth_text("a\tb\033[2J\302\233\342\200\256\342\200\250\303\251"));
 	buffer_append_char(&out, '\n');
+	table_write_text(&out, berth_text("a\377b\303"));
+	buffer_append_char(&out, '\n');
 	table_write_error(&out, berth_text("{\"error\":{\"kind\":\"bad_request\",\"message\":\"op: x\\ny\"}}"));
 	if (!text_is((struct berth_text){ out.data, out.len },
-		     "a\\tb\\u{1b}[2J\\u{9b}\\u{202e}\\u{2028}\303\251\nbad_request: op: x\\ny"))
+		     "a\\tb\\u{1b}[2J\\u{9b}\\u{202e}\\u{2028}\303\251\na?b?\nbad_request: op: x\\ny"))
 		fail_msg("%.*s", (int)out.len, out.data);
 	buffer_fini(&out);
 }
@@ -182,6 +235,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tables_are_laid_out),
+		cmocka_unit_test(long_tables_have_all_their_rows),
 		cmocka_unit_test(texts_drive_no_terminal),
 		cmocka_unit_test(members_are_found_by_their_paths),
 	};
