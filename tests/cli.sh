@@ -170,6 +170,7 @@ runtimes --adapters ,
 runtimes --adapters embedded,
 runtimes --adapters embedded,,local-pod
 runtimes --adapters Embedded
+runtimes --adapters embeddeD
 runtimes --adapters ../embedded
 runtimes --adapters $sixty_five
 END
@@ -194,6 +195,9 @@ check $? "a required adapter that is not selected ends with 3"
 berth runtimes --require embedded --adapters local-pod
 refused 3
 check $? "a required adapter that is not in --adapters ends with 3"
+berth runtimes --require embedded --require nope
+refused 3
+check $? "each adapter that is required is looked for"
 berth runtimes --adapters nope,embedded --require nope
 refused 3
 check $? "a required adapter that does not exist ends with 3"

@@ -223,6 +223,17 @@ berth check
 check $? "check reports twenty wrong files of settings"
 anew
 put "$admin/embedded.json" '{}'
+chmod o+w "$admin"
+berth check
+[ "$status" -eq 3 ] && lines 1 && says "$admin: mode 0757"
+check $? "check reports a directory of drop-ins that others can write to"
+anew
+rm -r "$admin" && ln -s adapters.d "$admin"
+berth check
+[ "$status" -eq 3 ] && lines 1 && says "$admin: "
+check $? "check reports one that cannot be read"
+anew
+put "$admin/embedded.json" '{}'
 put "$admin/off.json" '{"enabled": false}'
 : >"$admin/masked.json"
 berth check

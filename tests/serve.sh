@@ -391,6 +391,27 @@ check $? "a batch of 100,000 lines is answered in order"
 # ---- Metrics, and the description ----
 
 ask /metrics
+[ "$status" = 200 ] && awk '
+	/^# HELP / { helped[$3]++; next }
+	/^# TYPE / { typed[$3] = $4; next }
+	{
+		name = $1
+		sub(/{.*/, "", name)
+		if (!(name in typed))
+			sub(/_(bucket|sum|count)$/, "", name)
+		if (helped[name] != 1 || !typed[name]) {
+			print name
+			wrong = 1
+		}
+	}
+	END { exit wrong || length(typed) < 12 }' "$body" && grep -q '^berth_http_requests_active 1$' "$body" &&
+	grep -q '^berth_followers 0$' "$body" && header 'x-content-type-options: nosniff' && ! header 'x-accel-buffering: .*'
+check $? "each metric says once what it is"
+n=$(sed -n 's/^berth_connections_total //p' "$body")
+ask /metrics
+[ "$(sed -n 's/^berth_connections_total //p' "$body")" = $((n + 1)) ]
+check $? "each connection is counted once"
+ask /metrics
 [ "$status" = 200 ] && header 'content-type: text/plain; version=0.0.4; charset=utf-8' &&
 	grep -q '^berth_http_requests_total{route="runtimes",code="200"} [1-9]' "$body" &&
 	grep -q '^berth_http_requests_total{route="none",code="404"} [1-9]' "$body" &&
@@ -522,6 +543,8 @@ check $? "the Unix socket wants no token"
 logged '"request_id":"[0-9a-f-]*","method":"POST","target":"/api/runtimes/[a-z-]*/workers","listener":"127.0.0.1:[0-9]*","status":403,"bytes":[0-9]*,"ms":[0-9.]*}$' &&
 	! grep -qv '^{"time":"[^"]*+00:00","level":"[a-z]*",.*}$' "$log"
 check $? "each line of the log is an object"
+logged '"level":"error",.*the tokens that were read before stay good' && logged '"level":"info",.*"request_id":"'
+check $? "with its urgency"
 ! grep -q 'abcdefghijklmnop\|ABCDEFGHIJKLMNOP\|qrstuvwxyzabcdef' "$log"
 check $? "and no token is in it"
 end

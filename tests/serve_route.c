@@ -34,6 +34,8 @@ static void paths_lead_to_their_routes(void **state)
 		{ "GET", "/api/adapters/a/retry", -EPERM, ROUTE_RETRY, NULL, NULL, NULL },
 		{ "POST", "/api/adapters/a/retry", 0, ROUTE_RETRY, NULL, NULL, NULL },
 		{ "GET", "/api/runtimes", 0, ROUTE_RUNTIMES, NULL, NULL, NULL },
+		{ "GET", "/%41%50%49", -ENOENT, 0, NULL, NULL, NULL },
+		{ "GET", "/ap%69/runt%69mes", 0, ROUTE_RUNTIMES, NULL, NULL, NULL },
 		{ "HEAD", "/%61pi/runtime%73", 0, ROUTE_RUNTIMES, NULL, NULL, NULL },
 		{ "GET", "/api/hosts/h/workers", 0, ROUTE_HOST_WORKERS, NULL, NULL, "h" },
 		{ "GET", "/api/hosts//workers", 0, ROUTE_HOST_WORKERS, NULL, NULL, "" },
