@@ -421,10 +421,6 @@ static int take_odd_text(const struct members *members, size_t key, enum presenc
 
 	if (rc <= 0)
 		return rc;
-	if (!value->escaped) {
-		*textp = text_of(value);
-		return 0;
-	}
 	/* The scratch buffer has room for all strings of the line: it never moves. */
 	plain = members->scratch->data + members->scratch->len;
 	*textp = (struct berth_text){ plain, json_unescape(value, plain) };
