@@ -87,14 +87,13 @@ static void append(struct record *record, enum frame_kind kind, const void *obje
 		append_as(record, kind, object);
 }
 
-/* Copies what was pushed, of the version that the plugin was built against, and appends it.
- * A NULL crosses as a struct without anything, which is refused just as well. */
-#define APPEND(record, kind, type, pushed)                  \
-	do {                                                \
-		struct type copy_ = { .size = sizeof copy_ }; \
-		if (pushed)                                 \
-			WIRE_COPY_IN(&copy_, pushed);       \
-		append(record, kind, &copy_);               \
+/* Appends what was pushed, of the version that the plugin was built against. A NULL crosses as a struct without
+ * anything, which is refused just as well. */
+#define APPEND(record, kind, type, pushed)                                                  \
+	do {                                                                                \
+		static const struct type nothing_ = { .size = sizeof nothing_ };            \
+		struct type copy_;                                                          \
+		append(record, kind, (pushed) ? WIRE_VIEW(&copy_, pushed) : &nothing_);     \
 	} while (0)
 
 /* Items beyond those that were asked for are dropped, and the adapter is told so. */

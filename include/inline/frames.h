@@ -312,15 +312,19 @@ static inline uint32_t frame_n_diagnostics(struct frame_array array)
 	return array.n > BERTH_DIAGNOSTICS_MAX ? BERTH_DIAGNOSTICS_MAX : (uint32_t)array.n;
 }
 
-/* The diagnostic, of the size that the plugin was built with, in one of ours. */
-static inline struct berth_diagnostic frame_diagnostic(struct frame_array array, uint32_t i)
+/* The diagnostic, of the size that the plugin was built with: where it is, or, if it is shorter than ours, in copy. */
+static inline const struct berth_diagnostic *frame_diagnostic(struct frame_array array, uint32_t i,
+							      struct berth_diagnostic *copy)
 {
-	struct berth_diagnostic copy;
+	const void *at;
 	size_t size;
 
-	memset(&copy, 0, sizeof copy);
 	memcpy(&size, array.first, sizeof size);
-	memcpy(&copy, (const char *)array.first + i * size, size < sizeof copy ? size : sizeof copy);
+	at = (const char *)array.first + i * size;
+	if (size >= sizeof *copy)
+		return (const struct berth_diagnostic *)at;
+	memset(copy, 0, sizeof *copy);
+	memcpy(copy, at, size);
 	return copy;
 }
 
@@ -369,9 +373,10 @@ static inline size_t frame_array_size(enum frame_type type, const void *member)
 		} else if (type == FRAME_OPTIONS) {
 			size += frame_text_size(((const struct berth_option *)array.first)[i].text) + sizeof(uint64_t);
 		} else {
-			struct berth_diagnostic diagnostic = frame_diagnostic(array, i);
+			struct berth_diagnostic copy;
+			const struct berth_diagnostic *diagnostic = frame_diagnostic(array, i, &copy);
 
-			size += frame_text_size(diagnostic.code) + frame_text_size(diagnostic.message) + sizeof(uint64_t);
+			size += frame_text_size(diagnostic->code) + frame_text_size(diagnostic->message) + sizeof(uint64_t);
 		}
 	return size;
 }
@@ -390,10 +395,11 @@ static inline char *frame_put_array(char *to, enum frame_type type, const void *
 
 			to = frame_put(frame_put_text(to, option->text), &option->number, sizeof option->number);
 		} else {
-			struct berth_diagnostic diagnostic = frame_diagnostic(array, i);
+			struct berth_diagnostic copy;
+			const struct berth_diagnostic *diagnostic = frame_diagnostic(array, i, &copy);
 
-			to = frame_put_text(frame_put_text(to, diagnostic.code), diagnostic.message);
-			to = frame_put(to, &diagnostic.severity, sizeof diagnostic.severity);
+			to = frame_put_text(frame_put_text(to, diagnostic->code), diagnostic->message);
+			to = frame_put(to, &diagnostic->severity, sizeof diagnostic->severity);
 		}
 	return to;
 }
@@ -433,7 +439,7 @@ static inline bool frame_pass_u64(const char **pp, uint64_t number)
 }
 
 /* Whether an array stands at p. */
-static inline bool frame_is_array(const char *p, enum frame_type type, const void *member)
+BLOCK_INLINE bool frame_is_array(const char *p, enum frame_type type, const void *member)
 {
 	struct frame_array array = frame_array_at(member);
 	const uint32_t n = frame_n_elements(type, array);
@@ -448,10 +454,11 @@ static inline bool frame_is_array(const char *p, enum frame_type type, const voi
 
 			same = frame_pass_text(&p, option->text) && frame_pass_u64(&p, option->number);
 		} else {
-			struct berth_diagnostic diagnostic = frame_diagnostic(array, i);
+			struct berth_diagnostic copy;
+			const struct berth_diagnostic *diagnostic = frame_diagnostic(array, i, &copy);
 
-			same = frame_pass_text(&p, diagnostic.code) && frame_pass_text(&p, diagnostic.message) &&
-			       frame_pass_u64(&p, diagnostic.severity);
+			same = frame_pass_text(&p, diagnostic->code) && frame_pass_text(&p, diagnostic->message) &&
+			       frame_pass_u64(&p, diagnostic->severity);
 		}
 	return same;
 }
