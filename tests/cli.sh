@@ -246,6 +246,10 @@ check $? "an unknown adapter is named in one line and the others serve"
 berth adapters --json --adapters nope,embedded
 [ "$status" -eq 0 ] && has '"name":"nope","state":"failed"' && has '"name":"embedded","state":"active"'
 check $? "adapters says what became of each"
+longest=${sixty_five%g}
+berth adapters --json --adapters "$longest"
+[ "$status" -eq 0 ] && has "\"name\":\"$longest\""
+check $? "a name of 64 characters is kept whole"
 berth adapters --json --adapters embedded,embedded
 [ "$status" -eq 0 ] &&
 	[ "$(grep -o '"state":"[a-z]*"' "$out" | tr '\n' ' ')" = '"state":"active" "state":"failed" ' ]
@@ -494,6 +498,8 @@ check $? "with --workspace-root the current directory may be gone"
 "$BERTH" --help >"$out" 2>"$err"
 [ $? -eq 0 ] && quiet
 check $? "--help"
+[ "$(grep -cx ' of workers:' "$out")" -eq 1 ] && [ "$(grep -cx ' of spawn:' "$out")" -eq 1 ]
+check $? "--help has a heading above the options of a command, once"
 for word in runtimes hosts workers worker spawn stop input transcript connect-points adapters batch --workspace-root \
 	--workspace-id --data-dir --adapters --adapter-dir --require --json --limit --host --companion --orchestrator \
 	--ticket --role --name --segments --request --force --system --start --version --help; do

@@ -740,6 +740,10 @@ static void test_row(void **state)
 		fail_msg("%s: expected %s, found %s", failure_code_name(failure.code), failure.expected,
 			 failure.found.text);
 	assert_string_equal(failure_code_name(failure.code), failure_code_name(row->code));
+	if (row->change == other_major || row->change == major_0)
+		assert_string_equal(failure.expected, "ABI 1");
+	if (row->change == needs_next_minor)
+		assert_memory_equal(failure.expected, "at most ABI 1.", 14);
 	assert_int_equal(stamp.id != NULL, row->code == FAILURE_NONE);
 	assert_int_equal(stamp.n_options, row->n_options);
 	if (row->change == option_of_later_type)
