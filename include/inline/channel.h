@@ -33,13 +33,6 @@ enum {
 	SLOT_SIZE = 16 << 10,
 };
 
-/* The one whose times are those of struct timespec. */
-#if defined SYS_futex_time64 && defined __TIMESIZE && __TIMESIZE != __WORDSIZE
-#define SYS_FUTEX SYS_futex_time64
-#else
-#define SYS_FUTEX SYS_futex
-#endif
-
 enum slot_state {
 	SLOT_EMPTY,
 	SLOT_FULL,
@@ -133,6 +126,18 @@ static inline enum slot_state channel_look(struct channel *channel)
 	return (enum slot_state)state;
 }
 
+/* 64 bits for the time have a system call of their own where a long has 32. */
+static inline long channel_futex(_Atomic uint32_t *at, int operation, uint32_t value, const struct timespec *until)
+{
+#ifdef SYS_futex_time64
+	const long number = sizeof until->tv_sec > sizeof(long) ? SYS_futex_time64 : SYS_futex;
+#else
+	const long number = SYS_futex;
+#endif
+
+	return syscall(number, at, operation, value, until, NULL, FUTEX_BITSET_MATCH_ANY);
+}
+
 /* Sleeps at an empty slot until something happens to it, or up to the deadline; 0: for ever. */
 static inline enum slot_state slot_sleep(struct slot *in, uint64_t deadline_ns)
 {
@@ -144,8 +149,8 @@ static inline enum slot_state slot_sleep(struct slot *in, uint64_t deadline_ns)
 	if (!atomic_compare_exchange_strong(&in->state, &state, SLOT_ASLEEP))
 		return (enum slot_state)state;
 	while ((state = atomic_load(&in->state)) == SLOT_ASLEEP && !late && !atomic_load(&in->over))
-		late = syscall(SYS_FUTEX, &in->state, FUTEX_WAIT_BITSET, SLOT_ASLEEP, deadline_ns ? &until : NULL, NULL,
-			       FUTEX_BITSET_MATCH_ANY) < 0 && errno == ETIMEDOUT;
+		late = channel_futex(&in->state, FUTEX_WAIT_BITSET, SLOT_ASLEEP, deadline_ns ? &until : NULL) < 0 &&
+		       errno == ETIMEDOUT;
 	if (state == SLOT_ASLEEP && atomic_compare_exchange_strong(&in->state, &state, SLOT_EMPTY))
 		state = SLOT_EMPTY;
 	return (enum slot_state)state;
@@ -153,7 +158,7 @@ static inline enum slot_state slot_sleep(struct slot *in, uint64_t deadline_ns)
 
 static inline void slot_wake(struct slot *slot)
 {
-	syscall(SYS_FUTEX, &slot->state, FUTEX_WAKE, 1, NULL, NULL, 0);
+	channel_futex(&slot->state, FUTEX_WAKE, 1, NULL);
 }
 
 static inline int slot_take(struct slot *slot, struct packet *packet)

@@ -17,7 +17,7 @@
 #include "inline/channel.h"
 
 enum {
-	CLOSE_NS = 100000000,
+	CLOSE_NS = 100000000, /* a tenth of a second until lanes that are being left are closed once more */
 };
 
 struct lane {
