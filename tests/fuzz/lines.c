@@ -132,10 +132,10 @@ static void hear(void)
 
 /* ---- The enemy ---- */
 
-/* As much as its pipe takes. */
+/* As much as its pipe takes. Where nobody reads it any more it would only end who writes, which is all of us. */
 static void say(struct berth_text text)
 {
-	ssize_t n = write(life.ends.fds[1], text.ptr, text.len);
+	ssize_t n = life.gone ? -1 : write(life.ends.fds[1], text.ptr, text.len);
 
 	if (n > 0)
 		buffer_append(&life.said, text.ptr, (size_t)n);
