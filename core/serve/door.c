@@ -30,6 +30,7 @@
 #include "core/serve/stream.h"
 #include "core/serve/turn.h"
 #include "core/services.h"
+#include "core/status.h"
 #include "core/text.h"
 
 enum {
@@ -371,13 +372,22 @@ static void log_library(void *data, const char *format, va_list args)
 /* ---- Opening and closing ---- */
 
 static _Thread_local jmp_buf *quiescing;
+static const struct door *_Atomic opening;
 
-/* The library cannot go on, and must not be returned to. */
+/* The library cannot go on, and must not be returned to. Where it cannot start one of its threads it ends those before
+ * it, which find that they have handed a request over by then. It has not been said that the service is ready, so
+ * nothing else is to be ended. */
 static void on_panic(void *data, const char *file, unsigned line, const char *reason)
 {
+	const struct door *failed = atomic_load(&opening);
+
 	(void)data;
 	if (quiescing)
 		longjmp(*quiescing, 1);
+	if (failed) {
+		log_write(BERTH_LOG_ERROR, NULL, "%s: the HTTP server cannot be started", failed->listener->name);
+		_exit(STATUS_SETUP);
+	}
 	log_write(BERTH_LOG_ERROR, NULL, "libmicrohttpd cannot go on: %s (%s:%u)", reason, file, line);
 	abort();
 }
@@ -429,6 +439,7 @@ int door_open(struct door *door, struct error *error)
 	door->n_threads = n_threads();
 	MHD_set_panic_func(on_panic, NULL);
 	turn = turn_set(TURN_SHORTEST_NS);
+	atomic_store(&opening, door);
 	door->daemon = MHD_start_daemon(
 		flags, 0, NULL, NULL, on_request, door,
 		MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL,
@@ -443,6 +454,7 @@ int door_open(struct door *door, struct error *error)
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, door,
 		MHD_OPTION_ARRAY, door->tls ? tls : &tls[sizeof tls / sizeof *tls - 1],
 		MHD_OPTION_END);
+	atomic_store(&opening, NULL);
 	if (turn > 0)
 		turn_set(turn);
 	if (!door->daemon)
