@@ -525,6 +525,9 @@ check $? "batch: nothing in, nothing out"
 batch <&-
 [ $status -eq 0 ] && [ ! -s "$out" ]
 check $? "batch: a closed standard input is at its end"
+batch <"$scratch"
+[ $status -ne 0 ] && [ ! -s "$out" ] && grep -q 'standard input: Is a directory' "$err"
+check $? "batch: an input that cannot be read is named with the reason"
 printf '\n  \n\t\r\n\r\n \t ' >"$scratch/in" && batch <"$scratch/in"
 [ $status -eq 0 ] && quiet && [ ! -s "$out" ]
 check $? "batch: lines of white space are passed over"

@@ -3,6 +3,7 @@
  * it is read through. */
 #include "config.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +73,11 @@ static void check_failure(const char *row, const char *dir, const struct dropin 
 
 /* ---- Text ---- */
 
+/* So many members, with a comma behind. */
+#define EIGHT(name) \
+	"'" name "0': 1, '" name "1': 1, '" name "2': 1, '" name "3': 1, " \
+	"'" name "4': 1, '" name "5': 1, '" name "6': 1, '" name "7': 1, "
+
 static const struct {
 	const char *name;
 	const char *text; /* with ' in the place of " */
@@ -131,6 +137,8 @@ static const struct {
 	{ "a doubled key of other letters", "{'priority': 1, '\\u0070riority': 2}", "1:17:" },
 	{ "a doubled key that is not known", "{'x': 1, 'x': 2}", "1:10:" },
 	{ "a doubled option", "{'options': {'a': 1, 'a': 2}}", "1:22:" },
+	{ "a key that is one too many", "{'options': {" EIGHT("a") EIGHT("b") EIGHT("c") EIGHT("d") EIGHT("e") EIGHT("f") EIGHT("g")
+	  EIGHT("h") "\n'i': 1}}", "2:1:" },
 	{ "an unknown key", "{'priority': 1,\n  'prioritty': 2}", "2:3:" },
 	{ "an unknown key behind a comment", "{/* \xc3\xa4 */ 'prioritty': 2}", "1:10:" },
 	{ "an unknown key written with escapes", "{'\\u0078x': 2}", "1:2:" },
@@ -594,6 +602,23 @@ static void directories_need_not_be_there(void **state)
 	assert_int_equal(dropins.n, 0);
 }
 
+static void a_directory_is_neither_inherited_nor_a_fifo(void **state)
+{
+	CLEANUP_SCRATCH char *dir = scratch_new();
+	CLEANUP_FREE char *fifo = join(dir, "fifo");
+	struct config_dir opened = { .fd = -1 };
+
+	(void)state;
+	assert_int_equal(config_dir_open(dir, &opened), 0);
+	assert_int_equal(fcntl(opened.fd, F_GETFD), FD_CLOEXEC);
+	config_dir_close(&opened);
+	/* Nobody waits for who writes to it. */
+	assert_int_equal(mkfifo(fifo, 0666), 0);
+	assert_int_equal(config_dir_open(fifo, &opened), 0);
+	assert_true(opened.fd < 0 && opened.unsafe.code == FAILURE_NONE);
+	config_dir_close(&opened);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -606,6 +631,7 @@ int main(void)
 		cmocka_unit_test_setup(what_is_unsafe_has_a_mend, forget_wrong),
 		cmocka_unit_test_setup(the_name_of_a_file_is_that_of_its_instance, forget_wrong),
 		cmocka_unit_test(directories_need_not_be_there),
+		cmocka_unit_test(a_directory_is_neither_inherited_nor_a_fifo),
 	};
 
 	alarm(120);

@@ -199,6 +199,92 @@ static void a_last_line_of_one_byte_is_answered(void **state)
 	fclose(out);
 }
 
+/* What there is of it is its refusal alone, whatever it ends with. */
+static void a_last_line_that_is_too_long_is_refused_once(void **state)
+{
+	static const char line[] = "{\"op\":\"list_hosts\",\"limit\":0}";
+	CLEANUP(batch_fini) struct batch batch = { .line_max = 8, .too_long = "too_long" };
+	struct host *host = *state;
+
+	for (const char *p = line; *p; p++) {
+		buffer_append_char(&batch.in, *p);
+		assert_int_equal(batch_answer_lines(&batch, &host->inventory.registry, !p[1], SIZE_MAX, 0), 0);
+		assert_true(batch.in.len <= batch.line_max);
+	}
+	assert_int_equal(batch.out.data[batch.out.len - 1], '\n');
+	assert_ptr_equal(memchr(batch.out.data, '\n', batch.out.len), batch.out.data + batch.out.len - 1);
+}
+
+/* One byte is no end of the input: each write is what a read gets of such a pipe. */
+static void input_that_comes_byte_by_byte_is_read_to_its_end(void **state)
+{
+	static const char line[] = "{\"op\":\"list_hosts\",\"limit\":0}\n";
+	struct run run = { .host = *state };
+	int in[2], out[2];
+
+	assert_int_equal(pipe2(in, O_DIRECT | O_CLOEXEC) + pipe(out), 0);
+	/* A pipe may have room for no more than sixteen packets. */
+	assert_int_equal(write(in[1], line, 1), 1);
+	assert_int_equal(write(in[1], line + 1, 1), 1);
+	assert_int_equal(write(in[1], line + 2, sizeof line - 3), sizeof line - 3);
+	close(in[1]);
+	run.in = in[0];
+	run.out = out[1];
+	run_batch(&run);
+	close(out[1]);
+	{
+		CLEANUP_FREE char *text = read_lines(out[0], SIZE_MAX);
+
+		assert_json_text(text, EMPTY_LIST "\n");
+	}
+	assert_int_equal(run.rc, 0);
+	close(in[0]);
+	close(out[0]);
+}
+
+static void no_more_lines_are_answered_than_are_enough(void **state)
+{
+	static const char line[] = "{\"op\":\"list_hosts\",\"limit\":0}\n";
+	CLEANUP(batch_fini) struct batch batch = { .line_max = 1000 };
+	struct host *host = *state;
+
+	for (int i = 0; i < 3; i++)
+		buffer_append_string(&batch.in, line);
+	for (int left = 2; left >= 0; left--) {
+		assert_int_equal(batch_answer_lines(&batch, &host->inventory.registry, false, 1, 0), left > 0);
+		assert_true(batch.out.len > 0);
+		assert_ptr_equal(memchr(batch.out.data, '\n', batch.out.len), batch.out.data + batch.out.len - 1);
+		buffer_cut(&batch.out, 0);
+	}
+}
+
+static void who_may_only_read_changes_nothing(void **state)
+{
+	static const struct {
+		const char *line;
+		bool forbidden;
+	} rows[] = {
+		{ "{'op':'spawn_worker','runtime_id':'none','request':{'intent':{'kind':'workspace_companion'},"
+		  "'acceptance':{'kind':'run_accepted','expected_segments':0}}}\n", true },
+		{ "{'op':'stop_worker','runtime_id':'none','request':{'worker_id':'w','mode':'force'}}\n", true },
+		{ "{'op':'send_input','runtime_id':'none','worker_id':'w','request':{'content':'x'}}\n", true },
+		{ "{'op':'transcript','runtime_id':'none','worker_id':'w'}\n", false },
+		{ "{'op':'list_hosts'}\n", false },
+	};
+	struct host *host = *state;
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		CLEANUP(batch_fini) struct batch batch = { .line_max = 1000, .read_only = true };
+
+		for (const char *p = rows[i].line; *p; p++)
+			buffer_append_char(&batch.in, (char)(*p == '\'' ? '"' : *p));
+		assert_int_equal(batch_answer_lines(&batch, &host->inventory.registry, false, SIZE_MAX, 0), 0);
+		buffer_append_char(&batch.out, '\0');
+		if (!strstr(batch.out.data, "\"forbidden\"") == rows[i].forbidden)
+			fail_msg("%s%s", rows[i].line, batch.out.data);
+	}
+}
+
 /* Far more than is written, and read, in one go. */
 static void many_lines_are_all_answered_in_order(void **state)
 {
@@ -295,6 +381,10 @@ int main(void)
 		cmocka_unit_test(an_answer_comes_while_the_input_is_open),
 		cmocka_unit_test(a_line_that_is_too_long_is_refused_before_its_end),
 		cmocka_unit_test(a_last_line_of_one_byte_is_answered),
+		cmocka_unit_test(a_last_line_that_is_too_long_is_refused_once),
+		cmocka_unit_test(input_that_comes_byte_by_byte_is_read_to_its_end),
+		cmocka_unit_test(no_more_lines_are_answered_than_are_enough),
+		cmocka_unit_test(who_may_only_read_changes_nothing),
 		cmocka_unit_test(many_lines_are_all_answered_in_order),
 		cmocka_unit_test(long_lists_come_in_pieces_and_are_the_same),
 		cmocka_unit_test(a_long_list_that_cannot_be_written_ends_the_batch),

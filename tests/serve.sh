@@ -321,6 +321,16 @@ done <<END
 403|forbidden|/api/runtimes|-H Origin:https://localhost
 400|bad_request|/api/runtimes|-H Host:
 END
+# What stands in the request line counts, not Host.
+for host in http://localhost http://evil.example; do
+	ask / --request-target $host/api/runtimes
+	if [ $host = http://localhost ]; then
+		[ "$status" = 200 ] && has '"items":['
+	else
+		is_error 403 forbidden
+	fi
+	check $? "a whole URL in the request line: $host"
+done
 ask /api/runtimes/$embedded/workers
 header 'allow: POST'
 check $? "Allow says which methods there are"

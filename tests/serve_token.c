@@ -26,7 +26,7 @@ static char *dir, *path;
 
 static int n_digests, n_good_digests = INT_MAX; /* how many succeed; then there is no memory */
 static bool no_algorithm;
-static time_t ahead_s; /* of the clock */
+static time_t ahead_s, stopped_s; /* of the clock: by how much, and where it stands still (0: nowhere) */
 
 static void find(const char *name, void *functionp)
 {
@@ -60,6 +60,8 @@ EXPORTED int clock_gettime(clockid_t clock, struct timespec *timep)
 	find("clock_gettime", &next);
 	rc = next(clock, timep);
 	timep->tv_sec += clock == CLOCK_REALTIME ? ahead_s : 0;
+	if (clock == CLOCK_REALTIME && stopped_s > 0)
+		timep->tv_sec = stopped_s;
 	return rc;
 }
 
@@ -248,6 +250,27 @@ static int judge(struct tokens *tokens, const char *token, enum token_scope expe
 	return n_digests;
 }
 
+/* Then it cannot have changed since and look the same. */
+static void a_file_is_believed_once_it_is_three_seconds_old(void **state)
+{
+	struct tokens tokens = { .path = NULL };
+	struct error error;
+	struct stat st;
+
+	(void)state;
+	put("read " READER "\n");
+	assert_int_equal(stat(path, &st), 0);
+	stopped_s = st.st_ctim.tv_sec + 2;
+	assert_int_equal(tokens_open(&tokens, path, &error), 0);
+	assert_int_equal(judge(&tokens, READER, TOKEN_READ), 2);
+	assert_int_equal(judge(&tokens, READER, TOKEN_READ), 2);
+	stopped_s++;
+	assert_int_equal(judge(&tokens, READER, TOKEN_READ), 2);
+	assert_int_equal(judge(&tokens, READER, TOKEN_READ), 1);
+	stopped_s = 0;
+	tokens_fini(&tokens);
+}
+
 static void a_file_is_read_again_once_it_has_changed(void **state)
 {
 	struct tokens tokens = { .path = NULL };
@@ -345,6 +368,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_file_of_64_kib_is_read, make, clear),
 		cmocka_unit_test_setup_teardown(only_ones_own_files_are_believed, make, clear),
 		cmocka_unit_test_setup_teardown(a_token_is_good_for_the_best_of_its_lines, make, clear),
+		cmocka_unit_test_setup_teardown(a_file_is_believed_once_it_is_three_seconds_old, make, clear),
 		cmocka_unit_test_setup_teardown(a_file_is_read_again_once_it_has_changed, make, clear),
 		cmocka_unit_test_setup_teardown(without_memory_no_token_is_good_and_none_is_lost, make, clear),
 		cmocka_unit_test_setup_teardown(a_file_may_have_so_many_bytes, make, clear),
