@@ -187,7 +187,7 @@ static int find_desc(int fd, struct search *search, struct failure *failure)
 /* The string at *textp, which moves behind its NUL; NULL where none ends before end. */
 static const char *next_string(const char **textp, const char *end)
 {
-	const char *string = *textp, *nul = string < end ? memchr(string, '\0', (size_t)(end - string)) : NULL;
+	const char *string = *textp, *nul = memchr(string, '\0', (size_t)(end - string));
 
 	if (!nul)
 		return NULL;
