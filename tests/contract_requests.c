@@ -234,6 +234,7 @@ static void lines_that_are_no_object_are_refused(void **state)
 		{ "a string", "'op'", NULL },
 		{ "an array", "[{'op':'list_runtimes'}]", NULL },
 		{ "an object that does not end", "{'op':'list_runtimes'", NULL },
+		{ "a list", "[{'op':'list_runtimes'}]", "line: an object is expected" },
 		{ "text after the object", "{'op':'list_runtimes'} x", "line: byte 24: " },
 		{ "an object after the object", "{'op':'list_runtimes'}{}", NULL },
 		{ "a comma after the object", "{'op':'list_runtimes'},", NULL },

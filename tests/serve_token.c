@@ -232,6 +232,20 @@ static void a_token_is_good_for_the_best_of_its_lines(void **state)
 	tokens_fini(&tokens);
 }
 
+static void a_nul_ends_no_word(void **state)
+{
+	static const char text[] = "read " READER "\0more\n";
+	struct tokens tokens = { .path = NULL };
+	struct error error = { "" };
+
+	(void)state;
+	put("");
+	scratch_write(dir, "tokens", text, sizeof text - 1);
+	assert_int_equal(tokens_open(&tokens, path, &error), -EINVAL);
+	assert_non_null(strstr(error.text, "line 1"));
+	tokens_fini(&tokens);
+}
+
 /* For so long that the file is looked at again. */
 static void let_time_pass(void)
 {
@@ -368,6 +382,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_file_of_64_kib_is_read, make, clear),
 		cmocka_unit_test_setup_teardown(only_ones_own_files_are_believed, make, clear),
 		cmocka_unit_test_setup_teardown(a_token_is_good_for_the_best_of_its_lines, make, clear),
+		cmocka_unit_test_setup_teardown(a_nul_ends_no_word, make, clear),
 		cmocka_unit_test_setup_teardown(a_file_is_believed_once_it_is_three_seconds_old, make, clear),
 		cmocka_unit_test_setup_teardown(a_file_is_read_again_once_it_has_changed, make, clear),
 		cmocka_unit_test_setup_teardown(without_memory_no_token_is_good_and_none_is_lost, make, clear),
